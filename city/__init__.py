@@ -1,0 +1,1 @@
+"""The city's vocabulary: types, areas, Redis names, configuration. Imports nothing else of Markaz."""

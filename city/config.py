@@ -1,0 +1,309 @@
+"""The city's settings: `config.yaml` overridden by `MARKAZ_…` variables, checked once, frozen.
+
+This is the only module that reads YAML or the environment. An unknown or ill-typed key is
+refused with its path, what was given and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from city.i18n import Language
+
+ENV_PREFIX = "MARKAZ_"
+# Read by the command line itself, not part of the settings.
+ENV_NOT_SETTINGS = frozenset({"MARKAZ_CONFIG"})
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. The message is one line and names the key."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Http(Section):
+    host: str = "127.0.0.1"
+    port: Port | None = None
+    allowed_origins: tuple[str, ...] = ()
+
+
+class Mqtt(Section):
+    url: str = "embedded"
+    port: Port | None = None
+    version: Literal["auto", "3.1.1", "5"] = "auto"
+    username: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    ca_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    session_expiry_s: Annotated[int, Field(ge=60)] = 86400
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        return _check_scheme(url, ("mqtt", "mqtts"))
+
+
+class Redis(Section):
+    url: str = "embedded"
+    port: Port | None = None
+    password: str | None = Field(default=None, repr=False)
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        return _check_scheme(url, ("redis", "rediss", "unix"))
+
+
+class History(Section):
+    url: str = "var/history"
+
+
+class Store(Section):
+    partitions: Annotated[int, Field(ge=1, le=256)] = 8
+    events_keep_s: Positive = 900
+    rejects_max: Annotated[int, Field(ge=100)] = 20000
+    alarms_keep_s: Positive = 172800
+    samples_keep_s: Positive = 180000
+    vehicle_samples_keep_s: Positive = 7200
+
+
+class Checks(Section):
+    future_max_s: Positive = 60
+    stale_max_s: Positive = 3600
+    speed_max_mps: Positive = 45
+    area_margin_m: Annotated[float, Field(ge=0)] = 10000
+
+
+class Ingest(Section):
+    client_id: Annotated[str, Field(min_length=1, max_length=23)] = "markaz-ingest"
+    batch_max: Annotated[int, Field(ge=1, le=2000)] = 1000
+    batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 20
+    queue_max: Annotated[int, Field(ge=1000)] = 20000
+    payload_max_bytes: Annotated[int, Field(ge=1024)] = 65536
+    topics: Mapping[Literal["native", "hfp"], str] = Field(default={"native": "markaz/v1/{city}/#", "hfp": "/hfp/v2/#"})
+    checks: Checks = Checks()
+
+
+class FuelDrop(Section):
+    priority: Literal["critical", "high", "medium", "low"] = "high"
+    drop_min_l: Positive = 8
+    window_s: Positive = 900
+    standing_speed_mps: Positive = 0.5
+    confirm_readings: Annotated[int, Field(ge=1, le=100)] = 3
+    clear_after_s: Positive = 3600
+
+
+class Overload(Section):
+    priority: Literal["critical", "high", "medium", "low"] = "medium"
+    load_max: Positive = 1.2
+    load_clear: Positive = 1.0
+    on_delay_s: Annotated[float, Field(ge=0)] = 120
+    forget_after_s: Positive = 1800
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Overload:
+        if self.load_clear > self.load_max:
+            raise ValueError("load_clear must not be above load_max")
+        return self
+
+
+class CameraOffline(Section):
+    priority: Literal["critical", "high", "medium", "low"] = "low"
+    on_delay_s: Annotated[float, Field(ge=0)] = 30
+
+
+class CameraAlert(Section):
+    priority: Literal["critical", "high", "medium", "low"] = "critical"
+    kinds: tuple[str, ...] = ("fire", "smoke", "accident")
+    crowd_min: Annotated[int, Field(ge=1)] = 50
+    clear_after_s: Positive = 900
+
+
+class FeedSilent(Section):
+    priority: Literal["critical", "high", "medium", "low"] = "high"
+    silent_after_s: Mapping[str, Positive] = Field(
+        default={
+            "vehicle/position": 15,
+            "vehicle/passengers": 180,
+            "vehicle/fuel": 180,
+            "camera/event": 120,
+            "camera/status": 600,
+            "hfp": 60,
+        }
+    )
+
+
+class Alarms(Section):
+    fuel_drop: FuelDrop = FuelDrop()
+    overload: Overload = Overload()
+    camera_offline: CameraOffline = CameraOffline()
+    camera_alert: CameraAlert = CameraAlert()
+    feed_silent: FeedSilent = FeedSilent()
+
+
+class Kpis(Section):
+    sample_every_s: Annotated[int, Field(ge=1, le=60)] = 10
+    fuel_window_s: Positive = 900
+    capacity_default: Annotated[int, Field(ge=1)] = 80
+    targets: Mapping[str, float] = Field(default={})
+
+
+class Live(Section):
+    vehicle_stale_after_s: Positive = 30
+    camera_stale_after_s: Positive = 3600
+    vehicle_gone_after_s: Positive = 86400
+    frame_every_ms: Annotated[int, Field(ge=50, le=5000)] = 100
+    summary_every_ms: Annotated[int, Field(ge=200, le=10000)] = 1000
+    page_stale_after_s: Positive = 4
+    queue_max_frames: Annotated[int, Field(ge=1)] = 8
+    queue_stuck_s: Positive = 30
+
+
+class Simulator(Section):
+    vehicles: Annotated[int, Field(ge=1, le=100000)] = 300
+    cameras: Annotated[int, Field(ge=0, le=100000)] = 240
+    rate_hz: Positive = 1
+    speed: Positive = 1
+    seed: int = 1
+
+
+class CityProfile(Section):
+    names: Mapping[Language, str]
+    bounds: tuple[float, float, float, float]
+    timezone: str
+    language: Language = "uz"
+
+    @field_validator("bounds")
+    @classmethod
+    def _ordered(cls, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        west, south, east, north = bounds
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise ValueError("bounds are [west, south, east, north] in degrees")
+        return bounds
+
+
+class Config(Section):
+    city: str = "tashkent"
+    data_dir: Path = Path("var")
+    simulate: bool = False
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    redis: Redis = Redis()
+    history: History = History()
+    store: Store = Store()
+    ingest: Ingest = Ingest()
+    alarms: Alarms = Alarms()
+    kpis: Kpis = Kpis()
+    live: Live = Live()
+    simulator: Simulator = Simulator()
+    cities: Mapping[str, CityProfile]
+    root: Path = Field(default=Path(), exclude=True)
+
+    @model_validator(mode="after")
+    def _city_has_a_profile(self) -> Config:
+        if self.city not in self.cities:
+            raise ValueError(f"city: {self.city!r} has no profile under cities (allowed: {', '.join(self.cities)})")
+        return self
+
+    @property
+    def profile(self) -> CityProfile:
+        return self.cities[self.city]
+
+    @property
+    def city_dir(self) -> Path:
+        """Where the city's geography lies: `data/<city>/` beside config.yaml."""
+        return self.root / "data" / self.city
+
+
+def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """The settings of `path` under the environment's overrides; raises ConfigError."""
+    environ = os.environ if environ is None else environ
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(given, dict):
+        raise ConfigError(f"{path}: a mapping is expected at the top, not {type(given).__name__}")
+    sources = _overlay(given, environ)
+    given["root"] = path.resolve().parent
+    try:
+        return Config.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, sources, path)) from None
+
+
+def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Write the environment's values into `given`; returns which variable set which path."""
+    sources: dict[str, str] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(ENV_PREFIX) or variable in ENV_NOT_SETTINGS:
+            continue
+        value = environ[variable]
+        if not value:
+            continue
+        name = variable
+        if variable.endswith("_FILE") and not variable.endswith("__CA_FILE"):
+            name = variable.removesuffix("_FILE")
+            try:
+                value = Path(value).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"{variable}: {value}: {error.strerror}") from None
+        parts = name.removeprefix(ENV_PREFIX).lower().split("__")
+        section = given
+        for part in parts[:-1]:
+            below = section.setdefault(part, {})
+            if not isinstance(below, dict):
+                raise ConfigError(f"{variable}: {part} is not a section")
+            section = below
+        section[parts[-1]] = yaml.safe_load(value) if value[:1] in "[{" else value
+        sources[".".join(parts)] = variable
+    return sources
+
+
+def _explain(error: ValidationError, sources: Mapping[str, str], path: Path) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        source = sources.get(where, path.name)
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            allowed = ", ".join(_allowed_keys(problem["loc"][:-1]))
+            what = f"unknown key (allowed here: {allowed})"
+        elif where:
+            given = "(hidden)" if where.endswith("password") else repr(problem["input"])
+            what = f"{what}, not {given}"
+        lines.append(f"{source}: {where}: {what}" if where else f"{source}: {what}")
+    return "; ".join(lines)
+
+
+def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section at `loc`; mappings (such as cities) lead to their values' model."""
+    model: Any = Config
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else model
+        model = get_args(annotation)[-1] if get_args(annotation) and part in fields else annotation
+    return sorted(set(getattr(model, "model_fields", {})) - {"root"})
+
+
+def _check_scheme(url: str, schemes: tuple[str, ...]) -> str:
+    scheme, separator, rest = url.partition("://")
+    if url != "embedded" and (not separator or scheme not in schemes or not rest):
+        allowed = ", ".join(f"{scheme}://…" for scheme in schemes)
+        raise ValueError(f"expected embedded or {allowed}")
+    return url

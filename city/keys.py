@@ -1,0 +1,172 @@
+"""Every Redis name: what it holds, its type, how long it lives, who writes and who reads.
+
+The part in braces is the cluster hash tag: all state of one entity is in its partition's
+slot, all state of the city as a whole in the city's slot. `docs/contracts.md` lists the
+same names; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from zlib import crc32
+
+from city.models import Facet
+
+
+class Name(NamedTuple):
+    """One family of Redis keys, for documentation and tests."""
+
+    pattern: str
+    type: str
+    lives: str
+    writer: str
+    reader: str
+    holds: str
+
+
+NAMES: tuple[Name, ...] = (
+    Name(
+        "markaz:{<city>:<p>}:latest:<facet>",
+        "hash",
+        "for ever",
+        "ingest",
+        "dashboard, alarms, history",
+        "newest event of each entity, JSON",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:measured:<facet>",
+        "hash",
+        "for ever",
+        "ingest",
+        "ingest",
+        "time of measuring that newest-wins compares, epoch ms, and a mark after a colon",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:events",
+        "stream",
+        "store.events_keep_s",
+        "ingest",
+        "dashboard, alarms, history",
+        "one entry a batch; a field a facet with a JSON array of events, `<facet>:late` for those out of order",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:counts",
+        "hash",
+        "for ever",
+        "ingest",
+        "dashboard, alarms",
+        "`<feed>:stored`, `<feed>:late`, `<feed>:rejected:<reason>`, `<feed>:received`, `<feed>:last_ms`",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:batches",
+        "hash",
+        "for ever",
+        "ingest",
+        "ingest",
+        "last batch number of each worker, so that a batch sent twice counts once",
+    ),
+    Name(
+        "markaz:{<city>}:counts",
+        "hash",
+        "for ever",
+        "ingest",
+        "dashboard, alarms",
+        "the same counters for messages that belong to no partition",
+    ),
+    Name(
+        "markaz:{<city>}:batches",
+        "hash",
+        "for ever",
+        "ingest",
+        "ingest",
+        "the same for rejects",
+    ),
+    Name(
+        "markaz:{<city>}:rejects",
+        "stream",
+        "store.rejects_max entries",
+        "ingest",
+        "dashboard",
+        "reason, feed, topic, payload (the original bytes), detail, received_ms",
+    ),
+    Name(
+        "markaz:{<city>}:alarms",
+        "hash",
+        "for ever (open), store.alarms_keep_s (cleared)",
+        "alarms",
+        "dashboard",
+        "alarm id → JSON",
+    ),
+    Name(
+        "markaz:{<city>}:alarm_events",
+        "stream",
+        "store.alarms_keep_s",
+        "alarms",
+        "dashboard, history",
+        "one entry a transition: `alarm` JSON",
+    ),
+    Name(
+        "markaz:{<city>}:checkpoint:<worker>",
+        "hash",
+        "for ever",
+        "alarms, history",
+        "alarms, history",
+        "`cursor:<p>` stream ids read so far, `state` the worker's own JSON",
+    ),
+    Name(
+        "markaz:{<city>}:samples:<series>",
+        "stream",
+        "store.samples_keep_s",
+        "history",
+        "dashboard",
+        "entry id = sample time in epoch ms; `sample` JSON (series: kpis, areas, vehicles)",
+    ),
+)
+
+
+def partition_of(entity: str, partitions: int) -> int:
+    """The partition of an entity: CRC-32 of its id, so that any language finds it."""
+    return crc32(entity.encode("utf-8", "surrogatepass")) % partitions
+
+
+class Keys:
+    """The names of one city."""
+
+    def __init__(self, city: str, partitions: int) -> None:
+        self.city = city
+        self.partitions = partitions
+        self._city = f"markaz:{{{city}}}:"
+        self._partition = [f"markaz:{{{city}:{p}}}:" for p in range(partitions)]
+
+    def latest(self, partition: int, facet: Facet | str) -> str:
+        return f"{self._partition[partition]}latest:{facet}"
+
+    def measured(self, partition: int, facet: Facet | str) -> str:
+        return f"{self._partition[partition]}measured:{facet}"
+
+    def events(self, partition: int) -> str:
+        return f"{self._partition[partition]}events"
+
+    def counts(self, partition: int | None) -> str:
+        return f"{self._prefix(partition)}counts"
+
+    def batches(self, partition: int | None) -> str:
+        return f"{self._prefix(partition)}batches"
+
+    def rejects(self) -> str:
+        return f"{self._city}rejects"
+
+    def alarms(self) -> str:
+        return f"{self._city}alarms"
+
+    def alarm_events(self) -> str:
+        return f"{self._city}alarm_events"
+
+    def checkpoint(self, worker: str) -> str:
+        return f"{self._city}checkpoint:{worker}"
+
+    def samples(self, series: str) -> str:
+        return f"{self._city}samples:{series}"
+
+    def _prefix(self, partition: int | None) -> str:
+        return self._city if partition is None else self._partition[partition]

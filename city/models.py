@@ -1,0 +1,349 @@
+"""What the city says: frozen types of events and states, in SI units.
+
+Every event knows two times, both in epoch milliseconds UTC: when it was measured in the
+field and when Markaz received it. Latitude and longitude are WGS-84 degrees.
+Field meanings follow GTFS-Realtime (VehiclePosition, OccupancyStatus) where it has them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class Facet(StrEnum):
+    """One side of an entity's state; each has its own newest-wins order."""
+
+    POSITION = "position"
+    VEHICLE_STATUS = "vehicle_status"
+    PASSENGERS = "passengers"
+    FUEL = "fuel"
+    CAMERA_EVENT = "camera_event"
+    CAMERA_STATUS = "camera_status"
+    SENSOR = "sensor"
+    CASE = "case"
+
+
+class RejectReason(StrEnum):
+    """Why a message was not stored. The word stands in the reject stream, the page and the API."""
+
+    TOO_LARGE = "too_large"  # payload above ingest.payload_max_bytes
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    BAD_TYPE = "bad_type"  # a field is missing or of the wrong type
+    BAD_VALUE = "bad_value"  # a field is of the right type but impossible (NaN, latitude 95)
+    BAD_TIME = "bad_time"  # the time of measuring cannot be read or has no offset
+    BAD_ID = "bad_id"  # an id that is empty, too long or holds control characters
+    UNKNOWN_TOPIC = "unknown_topic"
+    NO_POSITION = "no_position"  # the vehicle spoke but does not know where it is
+    FUTURE = "future"  # measured later than now by more than checks.future_max_s
+    STALE = "stale"  # measured longer ago than checks.stale_max_s
+    DUPLICATE = "duplicate"
+    IMPOSSIBLE_SPEED = "impossible_speed"
+    OUT_OF_AREA = "out_of_area"
+    STORE_REFUSED = "store_refused"  # the store answered an error to this one message
+
+
+class Mode(StrEnum):
+    """Kinds of vehicle the map draws apart. Any other word is kept as it came."""
+
+    BUS = "bus"
+    TROLLEYBUS = "trolleybus"
+    TRAM = "tram"
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measurement of one entity."""
+
+    facet: ClassVar[Facet]
+
+    measured_ms: int  # epoch milliseconds UTC, by the device's clock
+    received_ms: int  # epoch milliseconds UTC, by Markaz's clock
+
+    @property
+    def key(self) -> str:
+        """The field under which the newest of these is kept (entity, or entity and kind)."""
+        raise NotImplementedError
+
+    @property
+    def entity(self) -> str:
+        """The entity's id; decides its partition."""
+        raise NotImplementedError
+
+    @property
+    def slot(self) -> str:
+        """The field whose time decides duplicate and late; usually the key itself."""
+        return self.key
+
+    @property
+    def mark(self) -> str:
+        """Tells events of one slot and one time apart; empty where time alone does."""
+        return ""
+
+
+class VehicleEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An event of a vehicle."""
+
+    vehicle_id: str
+
+    @property
+    def key(self) -> str:
+        return self.vehicle_id
+
+    @property
+    def entity(self) -> str:
+        return self.vehicle_id
+
+
+class VehicleStatus(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """What a vehicle says of itself beside its place; kept when it has no position."""
+
+    facet: ClassVar[Facet] = Facet.VEHICLE_STATUS
+
+    kind: str = ""  # the format's own event name (HFP: vp, due, arr …), empty if it has none
+    speed_mps: float | None = None
+    bearing_deg: float | None = None  # 0 north, clockwise
+    route: str | None = None
+    direction: int | None = None  # 1 or 2
+    trip: str | None = None
+    odometer_m: float | None = None
+    ignition: bool | None = None
+    vin: str | None = None
+    mode: str | None = None  # see Mode
+    schedule_deviation_s: float | None = None  # positive: ahead of schedule
+    occupancy_pct: float | None = None  # GTFS-Realtime occupancy_percentage
+    doors_open: bool | None = None
+    stop: str | None = None
+
+    @property
+    def slot(self) -> str:
+        return f"{self.vehicle_id}|{self.kind}" if self.kind else self.vehicle_id
+
+
+class VehiclePosition(VehicleStatus, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a vehicle was."""
+
+    facet: ClassVar[Facet] = Facet.POSITION
+
+    lat: float
+    lon: float
+    district: str | None = None  # 7-digit SOATO code; None outside every district
+    mahalla: str | None = None  # 10-digit code; None where no polygon is known
+
+
+class PassengerCount(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """Passengers counted in or out since the last message, and how many are on board."""
+
+    facet: ClassVar[Facet] = Facet.PASSENGERS
+
+    boarded: int | None = None
+    alighted: int | None = None
+    onboard: int | None = None  # may be negative where the counters drift: kept, never clamped
+    capacity: int | None = None
+    stop: str | None = None
+    door: str | None = None
+    estimated: bool = False  # onboard was summed up by Markaz from boarded and alighted
+
+    @property
+    def mark(self) -> str:
+        return self.door or ""
+
+
+class FuelReading(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A vehicle's fuel level."""
+
+    facet: ClassVar[Facet] = Facet.FUEL
+
+    level_l: float | None = None
+    level_pct: float | None = None  # 0–100 of the tank
+    capacity_l: float | None = None
+    used_l: float | None = None  # the vehicle's own counter of fuel burned
+    ignition: bool | None = None
+
+
+class CameraEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that a camera recognised."""
+
+    facet: ClassVar[Facet] = Facet.CAMERA_EVENT
+
+    camera_id: str
+    kind: str  # person, car, crowd, fire, smoke, accident, violation …
+    severity: str = "info"  # info or alert
+    score: float | None = None  # 0–1
+    zone: str | None = None
+    plate: str | None = None
+    snapshot_url: str | None = None
+    count: int | None = None
+    event_id: str | None = None
+    phase: str | None = None  # new, update or end
+
+    @property
+    def key(self) -> str:
+        return f"{self.camera_id}|{self.kind}"
+
+    @property
+    def entity(self) -> str:
+        return self.camera_id
+
+    @property
+    def mark(self) -> str:
+        return f"{self.event_id or ''}{self.phase or ''}{self.zone or ''}"
+
+
+class CameraStatus(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a camera is reachable, and where it stands."""
+
+    facet: ClassVar[Facet] = Facet.CAMERA_STATUS
+
+    camera_id: str
+    online: bool
+    stream_url: str | None = None
+    name: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+    district: str | None = None
+    mahalla: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.camera_id
+
+    @property
+    def entity(self) -> str:
+        return self.camera_id
+
+
+class SensorReading(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """One quantity of one sensor of a utility network."""
+
+    facet: ClassVar[Facet] = Facet.SENSOR
+
+    sensor_id: str
+    quantity: str
+    value: float
+    unit: str
+    lat: float | None = None
+    lon: float | None = None
+    network: str | None = None  # gas, electricity, water, hot_water, heat …
+    district: str | None = None
+    mahalla: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.sensor_id}|{self.quantity}"
+
+    @property
+    def entity(self) -> str:
+        return self.sensor_id
+
+
+class Case(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A citizen's appeal or an agency's case."""
+
+    facet: ClassVar[Facet] = Facet.CASE
+
+    source: str
+    case_id: str
+    category: str
+    status: str  # open, in_progress, closed, rejected
+    lat: float | None = None
+    lon: float | None = None
+    address_code: str | None = None
+    title: str | None = None
+    text: str | None = None
+    severity: str | None = None
+    agency: str | None = None
+    due_ms: int | None = None
+    reporter: str | None = None
+    district: str | None = None
+    mahalla: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.source}|{self.case_id}"
+
+    @property
+    def entity(self) -> str:
+        return self.key
+
+    @property
+    def mark(self) -> str:
+        return self.status
+
+
+EVENT_TYPES: dict[Facet, type[Event]] = {
+    Facet.POSITION: VehiclePosition,
+    Facet.VEHICLE_STATUS: VehicleStatus,
+    Facet.PASSENGERS: PassengerCount,
+    Facet.FUEL: FuelReading,
+    Facet.CAMERA_EVENT: CameraEvent,
+    Facet.CAMERA_STATUS: CameraStatus,
+    Facet.SENSOR: SensorReading,
+    Facet.CASE: Case,
+}
+
+
+class Received(Struct, frozen=True):
+    """A message as the broker gave it."""
+
+    topic: str
+    payload: bytes
+    received_ms: int
+    retained: bool = False
+
+
+class Reject(Struct, frozen=True, kw_only=True):
+    """A message that was not stored, and why."""
+
+    feed: str
+    reason: RejectReason
+    detail: str  # what was wrong, in words, for the person who mends the sender
+    message: Received
+
+
+class AlarmPriority(StrEnum):
+    """ISA-18.2 / EEMUA 191 priorities; `journal` is recorded and not shown as an alarm."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Alarm(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One alarm from its rise to its return to normal.
+
+    `id` is made of rule, source and the time of rising, so that reading the same events
+    again finds the same alarm.
+    """
+
+    id: str
+    rule: str  # a key of config.yaml's `alarms`
+    priority: AlarmPriority
+    source_kind: str  # vehicle, camera or feed
+    source_id: str
+    raised_ms: int  # the measurement that fired it
+    updated_ms: int
+    cleared_ms: int | None = None  # None while it stands
+    lat: float | None = None
+    lon: float | None = None
+    district: str | None = None
+    mahalla: str | None = None
+    route: str | None = None
+    values: dict[str, float | str] = {}  # the numbers that fired it, by name with unit
+
+
+class FeedCount(Struct, frozen=True, kw_only=True):
+    """What became of a feed's messages since the state began.
+
+    received = stored + late + sum(rejected).
+    """
+
+    feed: str
+    received: int
+    stored: int
+    late: int
+    rejected: dict[str, int]
+    last_received_ms: int | None

@@ -1,0 +1,169 @@
+"""The settings: what is allowed, what overrides what, and how a mistake is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from city.config import Config, ConfigError, Section, load_config
+
+SHIPPED = Path(__file__).parents[3] / "config.yaml"
+WRONG = {"deep": {"er": 1}}  # ill-typed for every plain setting
+
+
+def settings(tmp_path: Path, text: str = "") -> Path:
+    """A settings file with one city and `text` above it."""
+    city = "cities: {tashkent: {names: {en: Tashkent}, bounds: [69, 41, 70, 42], timezone: Asia/Tashkent}}\n"
+    file = tmp_path / "config.yaml"
+    file.write_text(text + "\n" + city, encoding="utf-8")
+    return file
+
+
+def leaves(model: type[Section], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every setting, down to the plain ones."""
+    for name, field in model.model_fields.items():
+        below = field.annotation
+        if isinstance(below, type) and issubclass(below, Section):
+            yield from leaves(below, (*path, name))
+        elif not field.exclude:
+            yield (*path, name)
+
+
+ALL_SETTINGS = sorted(".".join(path) for path in leaves(Config))
+
+
+def refusal(file: Path, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, environ or {})
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_shipped_settings_are_the_defaults() -> None:
+    """Whoever reads config.yaml reads what applies without it."""
+    shipped = load_config(SHIPPED, {})
+    bare = Config(cities=shipped.cities)
+    assert shipped.model_dump() == bare.model_dump()
+
+
+def test_the_shipped_file_names_every_setting() -> None:
+    document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    for path in ALL_SETTINGS:
+        section: Any = document
+        for part in path.split("."):
+            assert part in section, path
+            section = section[part]
+
+
+@pytest.mark.parametrize("path", [path for path in ALL_SETTINGS if path != "cities"])
+def test_an_ill_typed_setting_is_refused_with_its_path(path: str, tmp_path: Path) -> None:
+    document: Any = WRONG
+    for part in reversed(path.split(".")):
+        document = {part: document}
+    message = refusal(settings(tmp_path, yaml.safe_dump(document)))
+    assert path in message
+    assert message.startswith("config.yaml: ")
+
+
+@pytest.mark.parametrize("path", ALL_SETTINGS)
+def test_an_unknown_neighbour_of_a_setting_is_refused_with_what_is_allowed(path: str, tmp_path: Path) -> None:
+    """A typing error shows the right name."""
+    *sections, name = path.split(".")
+    document: Any = {f"{name}_typo": 1}
+    for part in reversed(sections):
+        document = {part: document}
+    message = refusal(settings(tmp_path, yaml.safe_dump(document)))
+    assert f"{path}_typo: unknown key" in message
+    assert name in message.partition("allowed here: ")[2].rstrip(")").split(", ")
+
+
+def test_an_unknown_key_of_a_city_names_the_allowed_ones(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("cities: {tashkent: {names: {en: T}, bounds: [69, 41, 70, 42], timezone: Asia/Tashkent, box: 1}}")
+    message = refusal(file)
+    assert "cities.tashkent.box: unknown key (allowed here: bounds, language, names, timezone)" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http: {port: 0}", "http.port"),
+        ("http: {port: 65536}", "http.port"),
+        ("mqtt: {url: 'amqp://host'}", "mqtt.url: expected embedded or mqtt://…, mqtts://…"),
+        ("redis: {url: 'redis://'}", "redis.url: expected embedded or redis://…"),
+        ("city: samarkand", "'samarkand' has no profile under cities (allowed: tashkent)"),
+        ("alarms: {overload: {load_clear: 2}}", "load_clear must not be above load_max"),
+        ("alarms: {overload: {priority: urgent}}", "'critical', 'high', 'medium' or 'low', not 'urgent'"),
+        ("ingest: {checks: {speed_max_mps: .nan}}", "ingest.checks.speed_max_mps"),
+        ("live: {frame_every_ms: 10}", "live.frame_every_ms"),
+        ("[1, 2]", "not YAML"),
+        ("http: {port: 1", "not YAML"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused_with_what_is_allowed(text: str, said: str, tmp_path: Path) -> None:
+    assert said in refusal(settings(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.yaml") == f"{tmp_path / 'none.yaml'}: no such file"
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    file = settings(tmp_path, "http: {port: 8050, host: 127.0.0.1}")
+    environ = {"MARKAZ_HTTP__PORT": "9000", "MARKAZ_SIMULATE": "1", "MARKAZ_ALARMS__CAMERA_ALERT__KINDS": "[fire]"}
+    config = load_config(file, environ)
+    assert (config.http.port, config.http.host) == (9000, "127.0.0.1")
+    assert config.simulate is True
+    assert config.alarms.camera_alert.kinds == ("fire",)
+
+
+def test_an_empty_variable_is_no_value(tmp_path: Path) -> None:
+    assert load_config(settings(tmp_path), {"MARKAZ_HTTP__PORT": ""}).http.port is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MARKAZ_HTTP__PORT", "eighty", "MARKAZ_HTTP__PORT: http.port: "),
+        ("MARKAZ_HTPP__PORT", "80", "htpp"),
+        ("MARKAZ_HTTP__PROT", "80", "MARKAZ_HTTP__PROT: http.prot: unknown key"),
+        ("MARKAZ_CITY__NAME", "x", "MARKAZ_CITY__NAME: city is not a section"),
+    ],
+)
+def test_a_wrong_variable_is_named_itself(variable: str, value: str, said: str, tmp_path: Path) -> None:
+    assert said in refusal(settings(tmp_path, "city: tashkent"), {variable: value})
+
+
+def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n", encoding="utf-8")
+    config = load_config(settings(tmp_path), {"MARKAZ_REDIS__PASSWORD_FILE": str(tmp_path / "secret")})
+    assert config.redis.password == "hunter2"
+
+
+def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    message = refusal(settings(tmp_path), {"MARKAZ_MQTT__PASSWORD_FILE": "/nowhere/secret"})
+    assert message == "MARKAZ_MQTT__PASSWORD_FILE: /nowhere/secret: No such file or directory"
+
+
+def test_the_authority_of_a_broker_is_a_path_not_a_secret(tmp_path: Path) -> None:
+    """CA_FILE ends like a secret's file and is none."""
+    config = load_config(settings(tmp_path), {"MARKAZ_MQTT__CA_FILE": "/etc/ca.pem"})
+    assert config.mqtt.ca_file == Path("/etc/ca.pem")
+
+
+@pytest.mark.parametrize("section", ["mqtt", "redis"])
+def test_a_password_is_never_shown(section: str, tmp_path: Path) -> None:
+    config = load_config(settings(tmp_path), {f"MARKAZ_{section.upper()}__PASSWORD": "hunter2"})
+    assert "hunter2" not in repr(config)
+    message = refusal(settings(tmp_path, f"{section}: {{password: [hunter2]}}"))
+    assert f"{section}.password" in message
+    assert "hunter2" not in message
+
+
+def test_geography_lies_beside_the_settings(tmp_path: Path) -> None:
+    assert load_config(settings(tmp_path), {}).city_dir == tmp_path / "data" / "tashkent"
