@@ -1,0 +1,1 @@
+"""Processes that bring the field's messages into the store."""

@@ -1,0 +1,60 @@
+"""Fixtures for every test: servers of the test's own, recordings, the city's settings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Tests import what they share as `servers`; with import mode importlib no folder is on the path.
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from servers import Mosquitto, Nats, Valkey  # noqa: E402
+
+RECORDINGS = ROOT.parent / "shared" / "recordings"
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder of real recordings; skips where there is none."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"no recordings at {RECORDINGS}")
+    return RECORDINGS
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A running, empty store."""
+    directory = tmp_path / "valkey"
+    directory.mkdir()
+    server = Valkey(directory)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[Nats]:
+    """A running, empty broker (MQTT 3.1.1)."""
+    directory = tmp_path / "nats"
+    directory.mkdir()
+    server = Nats(directory)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running, empty broker (MQTT 5); skips where none is installed."""
+    if Mosquitto.binary() is None:
+        pytest.skip("mosquitto is not installed")
+    directory = tmp_path / "mosquitto"
+    directory.mkdir()
+    server = Mosquitto(directory)
+    server.start()
+    yield server
+    server.kill()

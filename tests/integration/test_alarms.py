@@ -1,0 +1,195 @@
+"""The alarm process on a real store: killed, cut off, stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import Valkey, wait_until
+
+from analysis.detection import Detection
+from city.config import Config, load_config
+from city.models import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, Received, VehiclePosition
+from city.store import Store, Tagged, now_ms
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = "import argparse, sys; from pathlib import Path; from city.config import load_config; from ingest import {0}; "
+RUN += "sys.exit({0}.run(load_config(Path('config.yaml')), argparse.Namespace()))"
+GRID_S = 1.0
+# Delays end between two moments of the grid: a slow machine must not change what comes first.
+DELAY_S = "1.5"
+RULES = {
+    "MARKAZ_ALARMS__OVERLOAD__ON_DELAY_S": DELAY_S,
+    "MARKAZ_ALARMS__CAMERA_OFFLINE__ON_DELAY_S": DELAY_S,
+    "MARKAZ_ALARMS__CAMERA_ALERT__CLEAR_AFTER_S": "2.5",
+    "MARKAZ_ALARMS__FUEL_DROP__CLEAR_AFTER_S": "2.5",
+    "MARKAZ_ALARMS__FEED_SILENT__SILENT_AFTER_S": "{sensor/reading: 3}",
+}
+
+
+class Process:
+    """One of our processes, started, killed and started again."""
+
+    def __init__(self, name: str, environ: dict[str, str], log: Path) -> None:
+        self._command = [sys.executable, "-c", RUN.format(name)]
+        self._environ = {**os.environ, **environ}
+        self._log = log
+        self.running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.running = subprocess.Popen(self._command, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.running is not None
+        self.running.send_signal(number)
+        code = self.running.wait(10)
+        self.running = None
+        return code
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+
+class City:
+    """What the test says to the store, and what it should find there."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self.store, self._config = store, config
+        self._number = 0
+        self.said: list[Event] = []
+
+    def say(self, *events: Event) -> None:
+        self._number += 1
+        tagged = [Tagged("sensor/reading", event, Received("t", b"", event.received_ms)) for event in events]
+        self.store.commit("test", self._number, tagged, [], now_ms=now_ms(), events_keep_s=900, rejects_max=100)
+        self.said += events
+
+    def found(self) -> dict[str, int | None]:
+        """Alarms of entities: id → when it cleared."""
+        return {alarm.id: alarm.cleared_ms for alarm in self.store.alarms() if alarm.rule != "feed_silent"}
+
+    def expected(self) -> dict[str, int | None]:
+        """The same by one reader that was never disturbed."""
+        detection = Detection(self._config.alarms, self._config.kpis.capacity_default)
+        for event in self.said:
+            detection.apply([(event, False)])
+        detection.tick(now_ms(), [])
+        return {alarm.id: alarm.cleared_ms for alarm in detection.book.alarms.values()}
+
+
+@pytest.fixture
+def config(valkey: Valkey) -> Config:
+    return load_config(ROOT / "config.yaml", {"MARKAZ_REDIS__URL": valkey.url, **RULES})
+
+
+@pytest.fixture
+def city(config: Config) -> Iterator[City]:
+    store = Store.of(config)
+    yield City(store, config)
+    store.close()
+
+
+@pytest.fixture
+def alarms(valkey: Valkey, tmp_path: Path) -> Iterator[Process]:
+    process = Process("alarms", {"MARKAZ_REDIS__URL": valkey.url, **RULES}, tmp_path / "alarms.log")
+    yield process
+    if process.running is not None:
+        process.end(signal.SIGKILL)
+
+
+def moment(chance: random.Random, levels: dict[str, float], at_ms: int) -> list[Event]:
+    """A second of six vehicles and six cameras to which things happen."""
+    events: list[Event] = []
+    at = {"measured_ms": at_ms, "received_ms": at_ms}
+    for name in tuple(levels):
+        events.append(VehiclePosition(**at, vehicle_id=name, lat=41.3, lon=69.2, speed_mps=0.0))
+        if chance.random() < 0.15:
+            levels[name] = max(10.0, levels[name] - 30)
+        events.append(FuelReading(**at, vehicle_id=name, level_l=levels[name]))
+        events.append(PassengerCount(**at, vehicle_id=name, onboard=chance.choice([30, 120, 120]), capacity=80))
+        if chance.random() < 0.4:
+            events.append(CameraStatus(**at, camera_id=name, online=chance.random() < 0.4))
+        if chance.random() < 0.2:
+            events.append(CameraEvent(**at, camera_id=name, kind="fire"))
+    return events
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_moments_it_loses_and_doubles_no_alarm(city: City, alarms: Process, seed: int) -> None:
+    chance = random.Random(seed)
+    levels = dict.fromkeys((f"e{n}" for n in range(6)), 250.0)
+    alarms.start()
+    for _ in range(12):
+        at_s = (time.time() // GRID_S + 1) * GRID_S
+        kill = chance.random() < 0.5
+        if kill:
+            # Anywhere in the second before the next moment; it starts again at once.
+            time.sleep(max(0.0, (at_s - time.time()) * chance.random()))
+            alarms.end(signal.SIGKILL)
+            alarms.start()
+        time.sleep(max(0.0, at_s - time.time()))
+        city.say(*moment(chance, levels, int(at_s * 1000)))
+    wait_until(lambda: city.found() == city.expected(), what="the alarms of an undisturbed reader")
+    rules = {alarm_id.partition(":")[0] for alarm_id in city.found()}
+    assert rules == {"fuel_drop", "overload", "camera_offline", "camera_alert"}
+    written: dict[str, list[int | None]] = {}
+    _, transitions = city.store.read_alarms("0-0", block_ms=10)
+    for alarm in transitions:
+        written.setdefault(alarm.id, []).append(alarm.cleared_ms)
+    # In the stream too every alarm clears once and is silent then, whoever wrote it.
+    after_end = {alarm_id: states for alarm_id, states in written.items() if any(states[:-1])}
+    assert after_end == {}
+    assert {alarm_id: states[-1] for alarm_id, states in written.items()} == city.found()
+
+
+def test_a_lost_store_is_waited_for_and_is_no_silence_of_feeds(
+    city: City, alarms: Process, valkey: Valkey, config: Config
+) -> None:
+    def status(*, online: bool) -> CameraStatus:
+        return CameraStatus(camera_id="c", measured_ms=now_ms(), received_ms=now_ms(), online=online)
+
+    alarms.start()
+    city.say(status(online=False))
+    wait_until(city.found, what="the alarm")
+    spoke_ms = now_ms()
+    city.say(status(online=True))
+    wait_until(lambda: all(city.found().values()), what="its end")
+    valkey.kill()
+    time.sleep(6)
+    valkey.start()
+    wait_until(lambda: "store_back" in alarms.log(), what="the process to come back")
+    back_ms = now_ms()
+    wait_until(
+        lambda: [a for a in city.store.alarms() if a.rule == "feed_silent" and a.raised_ms > spoke_ms + 5_000],
+        what="the silence",
+    )
+    silent = [alarm for alarm in city.store.alarms() if alarm.rule == "feed_silent" and alarm.raised_ms > spoke_ms]
+    # 3 s from when somebody listens again, not from the last message.
+    assert len(silent) == 1
+    assert silent[0].raised_ms >= back_ms + 3_000 - 1_500
+    city.say(status(online=False))
+    wait_until(lambda: len(city.found()) == 2, what="the next alarm")
+    assert alarms.log().count("store_down") == 1
+
+
+def test_it_starts_before_the_store_and_stops_at_once(alarms: Process, valkey: Valkey, city: City) -> None:
+    valkey.kill()
+    alarms.start()
+    wait_until(lambda: "store_down" in alarms.log(), what="a word about the store")
+    valkey.start()
+    wait_until(lambda: "caught_up" in alarms.log(), what="the start")
+    since = time.monotonic()
+    assert alarms.end(signal.SIGTERM) == 0
+    assert time.monotonic() - since < 2
+    cursors, state = city.store.checkpoint("alarms")
+    assert (len(cursors), state is not None) == (8, True)

@@ -1,0 +1,122 @@
+"""Whatever arrives on whatever topic has exactly one outcome, and that can be stored."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from city.models import Received
+from ingest.decode import Decoders
+
+TOPICS = (
+    "markaz/v1/tashkent/vehicle/v/position",
+    "markaz/v1/tashkent/vehicle/v/passengers",
+    "markaz/v1/tashkent/vehicle/v/fuel",
+    "markaz/v1/tashkent/camera/c/event",
+    "markaz/v1/tashkent/camera/c/status",
+    "markaz/v1/tashkent/sensor/s/reading",
+    "markaz/v1/tashkent/case/s/c",
+    "/hfp/v2/journey/ongoing/vp/bus/0012/01913",
+    "/hfp/v2/journey/ongoing/apc/bus/0012/01913",
+)
+FIELDS = [
+    "ts",
+    "tst",
+    "lat",
+    "lon",
+    "long",
+    "speed_mps",
+    "bearing_deg",
+    "route",
+    "direction",
+    "in",
+    "out",
+    "onboard",
+    "capacity",
+    "level_l",
+    "level_pct",
+    "kind",
+    "severity",
+    "score",
+    "count",
+    "online",
+    "value",
+    "quantity",
+    "unit",
+    "category",
+    "status",
+    "address_code",
+    "due_at",
+    "VP",
+    "APC",
+    "vehiclecounts",
+    "vehicleCounts",
+    "doorcounts",
+    "doorCounts",
+    "vehicleLoad",
+    "vehicleLoadRatio",
+    "dir",
+    "spd",
+    "door",
+]
+DECODERS = Decoders({"native": "markaz/v1/tashkent/#", "hfp": "/hfp/v2/#"}, payload_max_bytes=65536)
+
+plain = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.just("2026-05-04T10:00:00Z"),
+    st.sampled_from([1, 2, 41.3, 69.2, 0, -1, 10**30, "open", "info"]),
+)  # fmt: skip
+anything = st.recursive(
+    plain,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(st.sampled_from(FIELDS), st.text(max_size=5)), inner, max_size=10),
+    ),
+    max_leaves=15,
+)
+
+
+def has_one_outcome(topic: str, payload: bytes) -> None:
+    decoded = DECODERS.decode(Received(topic, payload, 1_700_000_000_000))
+    assert (decoded.event is not None) or (decoded.reject is not None)
+    if decoded.reject is not None:
+        assert decoded.reject.message.payload == payload
+        decoded.reject.detail.encode()
+        assert decoded.event is None or decoded.reject.reason == "no_position"
+    if decoded.event is not None:
+        event = decoded.event
+        assert msgspec.json.decode(msgspec.json.encode(event), type=type(event)) == event
+        for text in (event.key, event.slot, event.mark, event.entity):
+            text.encode()
+        assert abs(event.measured_ms) < 2**53  # the store compares in doubles
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@settings(max_examples=150, deadline=None)
+@given(payload=st.binary(max_size=200))
+def test_arbitrary_bytes(topic: str, payload: bytes) -> None:
+    has_one_outcome(topic, payload)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@settings(max_examples=250, deadline=None)
+@given(value=anything)
+def test_arbitrary_json_with_the_formats_own_field_names(topic: str, value: object) -> None:
+    """NaN, Infinity and lone surrogates included: Python's writer lets them through."""
+    has_one_outcome(topic, json.dumps(value).encode())
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    levels=st.lists(
+        st.one_of(st.text(max_size=8), st.sampled_from(["markaz", "v1", "vehicle", "position", "hfp", "v2", "case"])),
+        max_size=11,
+    ),
+    payload=st.sampled_from([b"{}", b'{"ts": 1, "lat": 1, "lon": 1}', b'{"VP": {"tst": 1, "lat": 1, "long": 1}}']),
+)
+def test_arbitrary_topics(levels: list[str], payload: bytes) -> None:
+    for prefix in ("", "markaz/v1/tashkent/", "/hfp/v2/journey/ongoing/"):
+        has_one_outcome(prefix + "/".join(levels), payload)
