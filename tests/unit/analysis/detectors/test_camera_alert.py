@@ -1,0 +1,88 @@
+"""Camera alerts as timelines."""
+
+from analysis.detectors.camera_alert import AlertState, alerts, step, tick
+from analysis.detectors.finding import Change, Finding
+from city.config import CameraAlert
+from city.models import CameraEvent
+
+RULE = CameraAlert(kinds=("fire",), crowd_min=50, clear_after_s=900)
+S = 1000
+
+
+def event(
+    at_s: int,
+    kind: str = "fire",
+    *,
+    severity: str = "info",
+    count: int | None = None,
+    event_id: str | None = None,
+    phase: str | None = None,
+) -> CameraEvent:
+    return CameraEvent(
+        camera_id="cam",
+        kind=kind,
+        measured_ms=at_s * S,
+        received_ms=at_s * S,
+        severity=severity,
+        count=count,
+        event_id=event_id,
+        phase=phase,
+    )
+
+
+def timeline(*moments: CameraEvent | int) -> tuple[AlertState, list[Finding]]:
+    """Events, and ticks at seconds."""
+    state, found = AlertState(camera_id="cam", kind="fire"), []
+    for moment in moments:
+        state, more = tick(state, moment * S, RULE) if isinstance(moment, int) else step(state, moment, RULE)
+        found += more
+    return state, found
+
+
+def changes(found: list[Finding]) -> list[tuple[Change, int]]:
+    return [(one.change, one.at_ms // S) for one in found]
+
+
+def test_what_is_to_be_looked_at() -> None:
+    assert alerts(event(1, "fire"), RULE)
+    assert alerts(event(1, "violation", severity="alert"), RULE)
+    assert alerts(event(1, "crowd", count=50), RULE)
+    assert not alerts(event(1, "crowd", count=49), RULE)
+    assert not alerts(event(1, "crowd"), RULE)
+    assert not alerts(event(1, "car"), RULE)
+
+
+def test_rises_at_once_and_clears_after_the_last_sight() -> None:
+    _, found = timeline(event(10), event(300), 1199, 1200)
+    assert changes(found) == [(Change.RAISE, 10), (Change.UPDATE, 300), (Change.CLEAR, 1200)]
+    assert found[0].values["kind"] == "fire"
+    assert found[-1].values["events"] == 2
+    assert {one.alarm_id for one in found} == {"camera_alert:cam|fire:10000"}
+
+
+def test_a_flood_of_events_writes_one_update_in_five_seconds() -> None:
+    _, found = timeline(*(event(at_s) for at_s in range(10, 21)))
+    assert changes(found) == [(Change.RAISE, 10), (Change.UPDATE, 15), (Change.UPDATE, 20)]
+
+
+def test_the_end_of_the_last_recognised_object_clears() -> None:
+    first, second = event(10, event_id="a", phase="new"), event(12, event_id="b", phase="new")
+    ends = (event(20, event_id="a", phase="end"), event(30, event_id="b", phase="end"))
+    _, found = timeline(first, second, *ends)
+    assert changes(found) == [(Change.RAISE, 10), (Change.CLEAR, 30)]
+
+
+def test_an_end_without_an_id_ends_all_and_one_of_a_stranger_nothing() -> None:
+    assert changes(timeline(event(10, event_id="a"), event(20, event_id="x", phase="end"))[1]) == [(Change.RAISE, 10)]
+    ended = timeline(event(10, event_id="a"), event(20, phase="end"))[1]
+    assert changes(ended) == [(Change.RAISE, 10), (Change.CLEAR, 20)]
+
+
+def test_an_event_from_before_the_end_does_not_raise_again() -> None:
+    _, found = timeline(event(10), event(20, phase="end"), event(15))
+    assert changes(found) == [(Change.RAISE, 10), (Change.CLEAR, 20)]
+
+
+def test_the_next_fire_is_the_next_alarm() -> None:
+    _, found = timeline(event(10), event(2000))
+    assert changes(found) == [(Change.RAISE, 10), (Change.CLEAR, 910), (Change.RAISE, 2000)]

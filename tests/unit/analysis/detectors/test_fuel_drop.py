@@ -1,0 +1,253 @@
+"""Fuel drop as timelines, and as properties: slosh never fires, a theft always once, a refuel never."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.detectors.finding import Change, Finding
+from analysis.detectors.fuel_drop import FuelState, motion, step, tick
+from city.config import FuelDrop
+from city.models import FuelReading, VehiclePosition
+
+RULE = FuelDrop(drop_min_l=8, window_s=900, standing_speed_mps=0.5, confirm_readings=3, clear_after_s=3600)
+S = 1000
+T0 = 1_000_000
+
+
+class Bus:
+    """One vehicle's timeline, in seconds."""
+
+    def __init__(self) -> None:
+        self.state = FuelState(vehicle_id="bus")
+        self.found: list[Finding] = []
+        self.at_s = T0
+        self.spoke_ms: int | None = None
+
+    def moves(self, speed_mps: float | None, *, lat: float = 41.3, after_s: int = 1) -> None:
+        self.at_s += after_s
+        self.spoke_ms = self.at_s * S
+        position = VehiclePosition(
+            vehicle_id="bus",
+            measured_ms=self.spoke_ms,
+            received_ms=self.spoke_ms,
+            lat=lat,
+            lon=69.2,
+            speed_mps=speed_mps,
+        )
+        self.state = motion(self.state, position, RULE)
+
+    def reads(
+        self,
+        *levels_l: float | None,
+        every_s: int = 30,
+        pct: float | None = None,
+        capacity_l: float | None = None,
+    ) -> list[int]:
+        """Take readings in; which of them, from 1, found something."""
+        hits = []
+        for number, level_l in enumerate(levels_l, start=1):
+            self.at_s += every_s
+            if self.spoke_ms is not None:
+                self.spoke_ms = self.at_s * S  # positions go on unchanged
+            at_ms = self.at_s * S
+            reading = FuelReading(
+                vehicle_id="bus",
+                measured_ms=at_ms,
+                received_ms=at_ms,
+                level_l=level_l,
+                level_pct=pct,
+                capacity_l=capacity_l,
+            )
+            self.state, found = step(self.state, reading, RULE, self.spoke_ms)
+            self.found += found
+            if found:
+                hits.append(number)
+        return hits
+
+
+def standing() -> Bus:
+    bus = Bus()
+    bus.moves(0.0)
+    return bus
+
+
+def test_fires_at_the_third_reading_that_sees_the_loss() -> None:
+    bus = standing()
+    assert bus.reads(120, 120, 120) == []
+    assert bus.reads(100, 100, 100, 100, 100) == [3]
+    finding = bus.found[0]
+    assert finding.change is Change.RAISE
+    assert finding.values == {"lost_l": 20.0, "before_l": 120.0, "level_l": 100.0, "within_s": 90}
+
+
+def test_one_reading_before_the_loss_is_enough() -> None:
+    assert standing().reads(120, 100, 100, 100) == [4]
+
+
+def test_a_loss_of_exactly_the_limit_fires_and_a_smaller_one_does_not() -> None:
+    assert standing().reads(50, 50, 50, 42, 42, 42) == [6]
+    assert standing().reads(50, 50, 50, 42.1, 42.1, 42.1) == []
+
+
+def test_dropouts_are_no_loss_and_do_not_hide_one() -> None:
+    assert standing().reads(90, 90, 0, 90, None, 90, 0, 0, 90, 90) == []
+    assert standing().reads(90, 90, 90, 0, 70, 70, None, 70) == [6]
+
+
+def test_a_loss_while_driving_is_no_theft() -> None:
+    bus = Bus()
+    bus.moves(12.0)
+    assert bus.reads(120, 120, 120, 120, 90, 90, 90, 90) == []
+    bus.moves(0.0)
+    assert bus.reads(90, 90, 90, 90) == []
+
+
+def test_a_drop_just_before_the_stop_is_not_held_against_it() -> None:
+    bus = Bus()
+    bus.moves(12.0)
+    bus.reads(120, 120, 120, 100)
+    bus.moves(0.0)
+    assert bus.reads(100, 100, 100, 100, 100) == []
+
+
+def test_a_theft_right_after_the_stop_is_found() -> None:
+    bus = Bus()
+    bus.moves(12.0)
+    bus.reads(120, 120, 120)
+    bus.moves(0.0)
+    assert bus.reads(95, 95, 95) == [3]
+
+
+def test_a_theft_is_confirmed_by_readings_after_driving_on_and_over_short_stops() -> None:
+    bus = standing()
+    bus.reads(120, 120, 120, 95)
+    bus.moves(10.0)
+    bus.moves(0.0, after_s=40)
+    bus.moves(10.0, after_s=20)
+    assert bus.reads(95, 95) == [2]
+
+
+def test_a_jittering_fix_at_rest_does_not_forget_the_level_before() -> None:
+    bus = standing()
+    bus.reads(120, 120, 120)
+    for level_l in (117, 114):
+        bus.reads(level_l)
+        bus.moves(0.8)
+        bus.moves(0.1)
+    assert bus.reads(111, 111, 111) == [3]
+
+
+def test_a_slow_theft_fires_within_the_window_and_idling_does_not() -> None:
+    hits = standing().reads(*(100 - 1.0 * n for n in range(30)), every_s=60)
+    assert hits[0] == 9 + 2
+    assert standing().reads(*(100 - 0.05 * n for n in range(400)), every_s=60) == []
+
+
+def test_an_open_alarm_follows_the_loss_and_clears_after_its_time() -> None:
+    bus = standing()
+    bus.reads(120, 120, 120, 110, 110, 110, 100, 100, 100, 80, 80, 80)
+    assert [one.change for one in bus.found] == [Change.RAISE, Change.UPDATE, Change.UPDATE]
+    assert bus.found[-1].values["lost_l"] == 40.0
+    due_ms = bus.at_s * S + 3600 * S
+    state, found = tick(bus.state, due_ms - 1, RULE)
+    assert found == []
+    state, found = tick(state, due_ms + 5 * S, RULE)
+    assert [(one.change, one.at_ms) for one in found] == [(Change.CLEAR, due_ms)]
+    assert not state.waits
+    assert len({one.alarm_id for one in [*bus.found, *found]}) == 1
+
+
+def test_a_refuel_after_a_theft_does_not_fire_and_the_next_theft_is_another_alarm() -> None:
+    bus = standing()
+    bus.reads(120, 120, 120, 100, 100, 100)
+    assert bus.reads(150, 180, 200, 200, 200, 200) == []
+    bus.at_s += 3700
+    bus.spoke_ms = bus.at_s * S
+    bus.reads(200, 200, 200, 170, 170, 170)
+    assert [one.change for one in bus.found] == [Change.RAISE, Change.CLEAR, Change.RAISE]
+
+
+def test_percent_counts_by_the_capacity_and_is_never_compared_with_litres() -> None:
+    bus = standing()
+    for pct in (50, 50, 50, 45, 45, 45):
+        bus.reads(None, pct=pct, capacity_l=200)
+    assert [one.values["lost_l"] for one in bus.found] == [10.0]
+    mixed = standing()
+    # The gauge says 100 l, the percentage of the nominal tank 113 l.
+    for _ in range(5):
+        mixed.reads(None, pct=45.2, capacity_l=250)
+    assert mixed.reads(100, 100, 100, 100, 100) == []
+    unknown = standing()
+    for pct in (50, 50, 50, 10, 10, 10):
+        unknown.reads(None, pct=pct)
+    assert unknown.found == []
+
+
+def test_a_vehicle_without_positions_counts_as_standing() -> None:
+    assert Bus().reads(120, 120, 120, 100, 100, 100) == [6]
+
+
+def test_motion_is_known_from_places_where_no_speed_is_given() -> None:
+    driving = Bus()
+    driving.moves(None, lat=41.30)
+    driving.moves(None, lat=41.31, after_s=30)
+    assert driving.reads(120, 120, 120, 100, 100, 100) == []
+    resting = Bus()
+    resting.moves(None, lat=41.30)
+    resting.moves(None, lat=41.31, after_s=30)
+    resting.reads(120, 120, 120)
+    resting.moves(None, lat=41.31, after_s=70)
+    assert resting.reads(100, 100, 100) == [3]
+
+
+def test_a_reading_read_twice_or_older_changes_nothing() -> None:
+    bus = standing()
+    bus.reads(120, 120, 120)
+    before = bus.state
+    old = FuelReading(vehicle_id="bus", measured_ms=bus.at_s * S, received_ms=0, level_l=10)
+    assert step(before, old, RULE, bus.spoke_ms) == (before, [])
+
+
+slosh_l = st.floats(-3.9, 3.9)
+levels_l = st.floats(20, 300)
+intervals_s = st.sampled_from([1, 5, 10, 30, 60, 120])
+
+
+@given(levels_l, st.lists(slosh_l, max_size=80), intervals_s, st.lists(st.integers(0, 79), max_size=15))
+def test_slosh_within_half_the_limit_never_fires_dropouts_or_not(
+    level_l: float, slosh: list[float], every_s: int, dropouts: list[int]
+) -> None:
+    bus = standing()
+    readings: list[float | None] = [level_l + one for one in slosh]
+    for at in dropouts:
+        # Single ones: three in a row are what the rule calls confirmed.
+        if at < len(readings) and all(readings[near] for near in (at - 1, at - 2) if near >= 0):
+            readings[at] = 0.0 if at % 2 else None
+    assert bus.reads(*readings, every_s=every_s) == []
+
+
+@given(
+    levels_l,
+    st.floats(8, 200),
+    st.integers(1, 60),
+    st.integers(3, 60),
+    intervals_s,
+    st.integers(0, 5),
+)
+def test_a_loss_of_the_limit_while_standing_fires_exactly_once(
+    level_l: float, lost_l: float, before: int, after: int, every_s: int, stolen_in: int
+) -> None:
+    """Sudden, or over up to five readings; whatever the readings' interval."""
+    bus = standing()
+    rest_l = max(0.0, level_l - lost_l)
+    lost_l = level_l - rest_l
+    going_l = [level_l - lost_l * n / (stolen_in + 1) for n in range(1, stolen_in + 1)]
+    bus.reads(*[level_l] * before, *going_l, *[rest_l] * after, every_s=every_s)
+    assert [one.change for one in bus.found].count(Change.RAISE) == 1
+    assert len({one.alarm_id for one in bus.found}) == 1
+
+
+@given(levels_l, st.floats(1, 300), st.lists(slosh_l, min_size=20, max_size=60), st.integers(0, 19), st.integers(1, 20))
+def test_a_refuel_never_fires(level_l: float, filled_l: float, slosh: list[float], start: int, takes: int) -> None:
+    bus = standing()
+    levels = [level_l + filled_l * min(1.0, max(0.0, (at - start) / takes)) + one for at, one in enumerate(slosh)]
+    assert bus.reads(*levels) == []
