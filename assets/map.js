@@ -1,0 +1,799 @@
+/* The live map: one canvas for everything that moves, polygons recoloured only where their class changed. */
+(function () {
+  "use strict";
+  const markaz = window.markaz;
+  const h = function () {
+    return React.createElement.apply(React, arguments);
+  };
+
+  const UNKNOWN = 255; // a byte of a frame that stands for "not known"
+  const STALE = 1;
+  const HAS_BEARING = 2;
+  const TROLLEYBUS = 4;
+  const HIT_PX = 11;
+
+  let map = null; // the newest map made on this page
+  let roster = null;
+  let indexOf = {};
+  let fleet = null; // the decoded newest vehicles frame
+  let cameras = null;
+  let alarms = [];
+  let selection = markaz.memory.get("selection");
+  let hovered = null;
+  let layer = null;
+  const hidden = new Set(markaz.memory.get("hidden") || []);
+
+  /* ---- frames ---- */
+
+  function bytesOf(base64) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+    const raw = atob(base64);
+    const bytes = new Uint8Array(raw.length);
+    for (let at = 0; at < raw.length; at++) bytes[at] = raw.charCodeAt(at);
+    return bytes;
+  }
+
+  /* Columns one after another: x, y as uint16 in the roster's Mercator box, then six of uint8. */
+  function decode(frame) {
+    const bytes = bytesOf(frame.data);
+    const n = frame.n;
+    const column = function (index) {
+      return bytes.subarray(4 * n + index * n, 4 * n + (index + 1) * n);
+    };
+    return {
+      n: n,
+      seq: frame.seq,
+      at: frame.at,
+      x: new Uint16Array(bytes.buffer, bytes.byteOffset, n),
+      y: new Uint16Array(bytes.buffer, bytes.byteOffset + 2 * n, n),
+      bearing: column(0),
+      load: column(1),
+      speed: column(2),
+      fuel: column(3),
+      age: column(4),
+      flags: column(5),
+    };
+  }
+
+  markaz.on("roster", function (next) {
+    roster = next;
+    indexOf = {};
+    next.ids.forEach(function (id, index) {
+      indexOf[id] = index;
+    });
+  });
+  markaz.on("vehicles", function (frame) {
+    if (!roster || frame.rev !== roster.rev) return; // its roster is on the way
+    fleet = decode(frame);
+    draw();
+  });
+  markaz.on("cameras", function (frame) {
+    cameras = frame;
+    draw();
+  });
+  markaz.on("alarms", function (frame) {
+    alarms = frame.alarms;
+    draw();
+  });
+  markaz.on("areas", function () {
+    recolour();
+  });
+  markaz.on("link", function () {
+    draw();
+  });
+
+  function world(index) {
+    const box = roster.box;
+    return [box[0] + (fleet.x[index] / 65535) * (box[2] - box[0]), box[1] + (fleet.y[index] / 65535) * (box[3] - box[1])];
+  }
+
+  function worldOf(lat, lon) {
+    const radians = (lat * Math.PI) / 180;
+    return [(lon + 180) / 360, 0.5 - Math.log(Math.tan(Math.PI / 4 + radians / 2)) / (2 * Math.PI)];
+  }
+
+  function latLngOf(point) {
+    return L.latLng((Math.atan(Math.sinh(Math.PI * (1 - 2 * point[1]))) * 180) / Math.PI, point[0] * 360 - 180);
+  }
+
+  markaz.vehicleNow = function (id) {
+    const index = indexOf[id];
+    if (index === undefined || !fleet || index >= fleet.n) return null;
+    const known = function (value) {
+      return value === UNKNOWN ? null : value;
+    };
+    return {
+      id: id,
+      route: roster.routes[index],
+      trolleybus: Boolean(fleet.flags[index] & TROLLEYBUS),
+      stale: Boolean(fleet.flags[index] & STALE),
+      load: known(fleet.load[index]),
+      speed: known(fleet.speed[index]),
+      fuel: known(fleet.fuel[index]),
+      age_s: fleet.age[index],
+      world: world(index),
+    };
+  };
+
+  markaz.areaNow = function (code, field) {
+    const frame = markaz.frames.areas;
+    const at = markaz.areaIndex && markaz.areaIndex[code];
+    if (!frame || at === undefined || !frame[field]) return null;
+    return frame[field][at];
+  };
+
+  /* ---- the canvas layer ---- */
+
+  const colours = {};
+
+  function readColours() {
+    const style = getComputedStyle(document.documentElement);
+    ["load-0", "load-1", "load-2", "load-3", "load-unknown", "stale", "ink", "halo", "camera", "camera-off", "critical", "high", "medium", "low", "label", "select"].forEach(
+      function (name) {
+        colours[name] = style.getPropertyValue("--" + name).trim();
+      },
+    );
+  }
+
+  function uiScale() {
+    return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+  }
+
+  let scheduled = false;
+
+  /* At most one drawing a screen refresh, however many frames and moves ask for it. */
+  const STOPS_FROM_ZOOM = 12.5; // 372 stops are only noise on a map of the whole city
+
+  function draw() {
+    if (!layer || scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(function () {
+      scheduled = false;
+      if (!layer || !layer._map) return;
+      togglePane("stops", !hidden.has("stops") && map.getZoom() >= STOPS_FROM_ZOOM);
+      layer.paint();
+    });
+  }
+
+  const CityLayer = L.Layer.extend({
+    onAdd: function (to) {
+      this._canvas = L.DomUtil.create("canvas", "city-canvas", to.getPane("live"));
+      to.on("move zoom viewreset resize zoomend moveend", draw);
+      readColours();
+      draw();
+    },
+    onRemove: function (from) {
+      from.off("move zoom viewreset resize zoomend moveend", draw);
+      this._canvas.remove();
+    },
+    paint: function () {
+      const size = this._map.getSize();
+      const ratio = window.devicePixelRatio || 1;
+      const canvas = this._canvas;
+      if (canvas.width !== Math.round(size.x * ratio) || canvas.height !== Math.round(size.y * ratio)) {
+        canvas.width = Math.round(size.x * ratio);
+        canvas.height = Math.round(size.y * ratio);
+        canvas.style.width = size.x + "px";
+        canvas.style.height = size.y + "px";
+      }
+      L.DomUtil.setPosition(canvas, this._map.containerPointToLayerPoint([0, 0]));
+      const pen = canvas.getContext("2d");
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      pen.clearRect(0, 0, size.x, size.y);
+      const view = {
+        pen: pen,
+        width: size.x,
+        height: size.y,
+        zoom: this._map.getZoom(),
+        scale: 256 * Math.pow(2, this._map.getZoom()),
+        origin: this._map.getPixelBounds().min,
+        ui: uiScale(),
+        lost: markaz.link() === "lost" || markaz.link() === "stale",
+      };
+      paintLabels(view);
+      if (!hidden.has("cameras")) paintCameras(view);
+      if (!hidden.has("vehicles")) paintVehicles(view);
+      if (!hidden.has("alarms")) paintAlarms(view);
+      paintSelection(view);
+      if (fleet) markaz.publish("drawn", fleet.seq);
+    },
+  });
+
+  function screenOf(view, point) {
+    return [point[0] * view.scale - view.origin.x, point[1] * view.scale - view.origin.y];
+  }
+
+  function inside(view, point, margin) {
+    return point[0] > -margin && point[1] > -margin && point[0] < view.width + margin && point[1] < view.height + margin;
+  }
+
+  function vehicleSize(view) {
+    return Math.max(2.9, Math.min(8.5, 2.9 + (view.zoom - 10.5) * 1.25)) * view.ui;
+  }
+
+  /* Arrow for buses, square with a nose for trolleybuses; without a bearing, disc and square. */
+  function trace(pen, flags, bearing, x, y, r) {
+    const turned = flags & HAS_BEARING;
+    const angle = (bearing / 256) * 2 * Math.PI;
+    const sin = Math.sin(angle);
+    const cos = Math.cos(angle);
+    const go = function (right, ahead, first) {
+      const px = x + right * cos * r + ahead * sin * r;
+      const py = y + right * sin * r - ahead * cos * r;
+      if (first) pen.moveTo(px, py);
+      else pen.lineTo(px, py);
+    };
+    if (flags & TROLLEYBUS) {
+      go(-0.95, -0.95, true);
+      go(-0.95, 0.85);
+      if (turned) go(0, 1.75);
+      go(0.95, 0.85);
+      go(0.95, -0.95);
+      pen.closePath();
+    } else if (turned) {
+      go(0, 1.65, true);
+      go(1.05, -1.15);
+      go(0, -0.6);
+      go(-1.05, -1.15);
+      pen.closePath();
+    } else {
+      pen.moveTo(x + r, y);
+      pen.arc(x, y, r, 0, 2 * Math.PI);
+    }
+  }
+
+  function loadClass(load) {
+    if (load === UNKNOWN) return "load-unknown";
+    if (load < 30) return "load-0";
+    if (load < 70) return "load-1";
+    if (load <= 100) return "load-2";
+    return "load-3";
+  }
+
+  function paintVehicles(view) {
+    if (!fleet || !roster) return;
+    const pen = view.pen;
+    const size = vehicleSize(view);
+    const groups = { stale: [], "load-unknown": [], "load-0": [], "load-1": [], "load-2": [], "load-3": [] };
+    for (let index = 0; index < fleet.n; index++) {
+      const point = screenOf(view, world(index));
+      if (!inside(view, point, 20)) continue;
+      const name = view.lost || fleet.flags[index] & STALE ? "stale" : loadClass(fleet.load[index]);
+      groups[name].push(index, point[0], point[1]);
+    }
+    pen.lineJoin = "round";
+    Object.keys(groups).forEach(function (name) {
+      const group = groups[name];
+      if (!group.length) return;
+      const r = name === "load-3" ? size * 1.2 : size;
+      pen.beginPath();
+      for (let at = 0; at < group.length; at += 3) trace(pen, fleet.flags[group[at]], fleet.bearing[group[at]], group[at + 1], group[at + 2], r);
+      if (name === "stale") {
+        pen.lineWidth = 1.3 * view.ui;
+        pen.strokeStyle = colours.stale;
+        pen.stroke();
+      } else {
+        pen.lineWidth = (name === "load-3" ? 1.6 : 1) * view.ui;
+        pen.strokeStyle = name === "load-3" ? colours.ink : colours.halo;
+        pen.stroke();
+        pen.fillStyle = colours[name];
+        pen.fill();
+      }
+    });
+  }
+
+  function paintCameras(view) {
+    if (!cameras) return;
+    const pen = view.pen;
+    const r = Math.max(1.6, Math.min(5, 1.6 + (view.zoom - 11) * 0.8)) * view.ui;
+    const online = [];
+    const offline = [];
+    for (let index = 0; index < cameras.ids.length; index++) {
+      if (cameras.lat[index] === null) continue;
+      const point = screenOf(view, worldOf(cameras.lat[index], cameras.lon[index]));
+      if (!inside(view, point, 10)) continue;
+      (cameras.online[index] && !view.lost ? online : offline).push(point);
+    }
+    pen.lineWidth = 1.1 * view.ui;
+    pen.strokeStyle = colours.camera;
+    pen.beginPath();
+    online.forEach(function (point) {
+      pen.rect(point[0] - r, point[1] - r, 2 * r, 2 * r);
+    });
+    pen.stroke();
+    pen.strokeStyle = colours["camera-off"];
+    pen.lineWidth = 1.5 * view.ui;
+    pen.beginPath();
+    offline.forEach(function (point) {
+      const d = r * 1.25;
+      pen.moveTo(point[0] - d, point[1] - d);
+      pen.lineTo(point[0] + d, point[1] + d);
+      pen.moveTo(point[0] + d, point[1] - d);
+      pen.lineTo(point[0] - d, point[1] + d);
+    });
+    pen.stroke();
+  }
+
+  function pointOfAlarm(alarm) {
+    if (alarm.source_kind === "vehicle" && fleet && roster && indexOf[alarm.source_id] !== undefined && indexOf[alarm.source_id] < fleet.n) {
+      return world(indexOf[alarm.source_id]);
+    }
+    return alarm.lat === null || alarm.lat === undefined ? null : worldOf(alarm.lat, alarm.lon);
+  }
+
+  function paintAlarms(view) {
+    const pen = view.pen;
+    for (let at = alarms.length - 1; at >= 0; at--) {
+      const alarm = alarms[at];
+      if (alarm.priority === "low") continue; // its camera shows it already
+      const where = pointOfAlarm(alarm);
+      if (!where) continue;
+      const point = screenOf(view, where);
+      if (!inside(view, point, 30)) continue;
+      const r = 8 * view.ui;
+      const y = point[1] - 15 * view.ui;
+      pen.beginPath();
+      if (alarm.priority === "critical") {
+        pen.moveTo(point[0], y - r * 1.15);
+        pen.lineTo(point[0] + r * 1.15, y);
+        pen.lineTo(point[0], y + r * 1.15);
+        pen.lineTo(point[0] - r * 1.15, y);
+      } else if (alarm.priority === "high") {
+        pen.moveTo(point[0], y - r);
+        pen.lineTo(point[0] + r * 1.1, y + r * 0.9);
+        pen.lineTo(point[0] - r * 1.1, y + r * 0.9);
+      } else {
+        pen.rect(point[0] - r * 0.85, y - r * 0.85, r * 1.7, r * 1.7);
+      }
+      pen.closePath();
+      pen.fillStyle = view.lost ? colours.stale : colours[alarm.priority];
+      pen.strokeStyle = colours.halo;
+      pen.lineWidth = 2 * view.ui;
+      pen.stroke();
+      pen.fill();
+      pen.fillStyle = colours.halo;
+      pen.font = "700 " + 10.5 * view.ui + "px system-ui, sans-serif";
+      pen.textAlign = "center";
+      pen.textBaseline = "middle";
+      pen.fillText(String(markaz.PRIORITIES.indexOf(alarm.priority) + 1), point[0], y + (alarm.priority === "high" ? 2 : 0.5) * view.ui);
+    }
+  }
+
+  function paintLabels(view) {
+    const labels = (markaz.mapLabels || {})[view.zoom >= 14 ? "mahallas" : "districts"] || [];
+    if (hidden.has("labels") || view.zoom < 10.2) return;
+    const pen = view.pen;
+    const small = view.zoom >= 14;
+    pen.font = (small ? "500 " + 11 * view.ui : "600 " + 12.5 * view.ui) + "px system-ui, sans-serif";
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.lineWidth = 3 * view.ui;
+    pen.lineJoin = "round";
+    labels.forEach(function (label) {
+      const point = screenOf(view, worldOf(label[0], label[1]));
+      if (!inside(view, point, 60)) return;
+      pen.strokeStyle = colours.halo;
+      pen.strokeText(label[2], point[0], point[1]);
+      pen.fillStyle = colours.label;
+      pen.fillText(label[2], point[0], point[1]);
+    });
+  }
+
+  function pointOfSelection() {
+    if (!selection) return null;
+    if (selection.kind === "vehicle") {
+      return fleet && roster && indexOf[selection.id] !== undefined && indexOf[selection.id] < fleet.n ? world(indexOf[selection.id]) : null;
+    }
+    if (selection.kind === "camera" && cameras) {
+      const at = cameras.ids.indexOf(selection.id);
+      return at >= 0 && cameras.lat[at] !== null ? worldOf(cameras.lat[at], cameras.lon[at]) : null;
+    }
+    return null;
+  }
+
+  function paintSelection(view) {
+    const where = pointOfSelection();
+    if (!where) return;
+    const point = screenOf(view, where);
+    view.pen.beginPath();
+    view.pen.arc(point[0], point[1], vehicleSize(view) * 1.4 + 7 * view.ui, 0, 2 * Math.PI);
+    view.pen.strokeStyle = colours.select;
+    view.pen.lineWidth = 2.4 * view.ui;
+    view.pen.stroke();
+  }
+
+  /* ---- what is under the pointer ---- */
+
+  function nearest(container) {
+    if (!layer || !layer._map) return null;
+    const view = { scale: 256 * Math.pow(2, map.getZoom()), origin: map.getPixelBounds().min };
+    const reach = HIT_PX * uiScale();
+    let best = null;
+    let least = reach * reach;
+    const consider = function (kind, id, where) {
+      const point = screenOf(view, where);
+      const far = (point[0] - container.x) * (point[0] - container.x) + (point[1] - container.y) * (point[1] - container.y);
+      if (far < least) {
+        least = far;
+        best = { kind: kind, id: id };
+      }
+    };
+    if (fleet && roster && !hidden.has("vehicles")) {
+      for (let index = 0; index < fleet.n; index++) consider("vehicle", roster.ids[index], world(index));
+    }
+    if (!best && cameras && !hidden.has("cameras")) {
+      cameras.ids.forEach(function (id, index) {
+        if (cameras.lat[index] !== null) consider("camera", id, worldOf(cameras.lat[index], cameras.lon[index]));
+      });
+    }
+    return best;
+  }
+
+  function lines(thing) {
+    const t = markaz.text;
+    const known = function (value, unit) {
+      return value === null || value === undefined ? "–" : markaz.number(value, 0) + " " + unit;
+    };
+    if (thing.kind === "vehicle") {
+      const vehicle = markaz.vehicleNow(thing.id);
+      if (!vehicle) return null;
+      const head = [vehicle.id, t(vehicle.trolleybus ? "mode.trolleybus" : "mode.bus")];
+      if (vehicle.route) head.push(t("route", { route: vehicle.route }));
+      return [
+        head.join(" · "),
+        t("load") + " " + known(vehicle.load, "%") + " · " + known(vehicle.speed, t("unit.kmh")) + (vehicle.fuel === null ? "" : " · " + t("fuel") + " " + known(vehicle.fuel, "%")),
+        (vehicle.stale ? "✕ " + t("stale") + " · " : "") + t("age", { age: markaz.age(vehicle.age_s) }),
+      ];
+    }
+    if (thing.kind === "camera") {
+      const at = cameras ? cameras.ids.indexOf(thing.id) : -1;
+      if (at < 0) return null;
+      return [
+        cameras.names[at] || thing.id,
+        t("camera") + " " + thing.id + " · " + t(cameras.online[at] ? "camera.online" : "camera.offline"),
+        t("age", { age: markaz.age((Date.now() - cameras.measured_ms[at]) / 1000) }),
+      ];
+    }
+    const value = function (field, unit) {
+      return known(markaz.areaNow(thing.id, field), unit);
+    };
+    return [
+      (markaz.areaNames || {})[thing.id] || thing.id,
+      t("vehicles") + " " + value("vehicles", "") + " · " + t("load") + " " + value("load", "%"),
+      t("speed") + " " + value("speed", t("unit.kmh")) + " · " + t("alarms") + " " + value("alarms", ""),
+    ];
+  }
+
+  let tip = null;
+  let overArea = null;
+
+  function showTip(container) {
+    const thing = nearest(container) || (overArea ? { kind: "area", id: overArea } : null);
+    const words = thing && lines(thing);
+    hovered = thing;
+    if (!tip) {
+      tip = document.createElement("div");
+      tip.className = "map-tip";
+      map.getContainer().appendChild(tip);
+    }
+    map.getContainer().style.cursor = thing && thing.kind !== "area" ? "pointer" : "";
+    if (!words) {
+      tip.style.display = "none";
+      return;
+    }
+    tip.replaceChildren();
+    words.forEach(function (line, index) {
+      const row = document.createElement(index ? "div" : "b");
+      row.textContent = line;
+      tip.appendChild(row);
+    });
+    tip.style.display = "block";
+    const size = map.getSize();
+    const left = container.x + 16 + tip.offsetWidth > size.x ? container.x - tip.offsetWidth - 12 : container.x + 16;
+    const top = container.y + 16 + tip.offsetHeight > size.y ? container.y - tip.offsetHeight - 12 : container.y + 16;
+    tip.style.transform = "translate(" + left + "px," + top + "px)";
+  }
+
+  /* ---- polygons ---- */
+
+  const polygons = {};
+  let indicator = markaz.memory.get("indicator") || "load";
+
+  function classOf(value, breaks) {
+    if (value === null || value === undefined) return -1;
+    let at = 0;
+    while (at < breaks.length && value >= breaks[at]) at++;
+    return at;
+  }
+
+  function recolour() {
+    const scale = (markaz.settings().indicators || {})[indicator];
+    const frame = markaz.frames.areas;
+    if (!scale || !frame) return;
+    Object.keys(polygons).forEach(function (code) {
+      const polygon = polygons[code];
+      const next = classOf(markaz.areaNow(code, indicator), scale.breaks);
+      if (polygon.shown === indicator + next || !polygon.layer._path) return;
+      polygon.shown = indicator + next;
+      const fill = next < 0 ? "none" : scale.colours[next];
+      polygon.layer.options.fillColor = fill;
+      polygon.layer._path.setAttribute("fill", fill);
+      polygon.layer._path.dataset.class = String(next);
+    });
+  }
+
+  markaz.map = {
+    mahallaStyle: function () {
+      return { className: "mahalla", weight: 0.7, color: "var(--mahalla-line)", fillOpacity: 0.8, fillColor: "none" };
+    },
+    districtStyle: function () {
+      return { className: "district", weight: 1.6, color: "var(--district-line)", fill: false, interactive: false };
+    },
+    routeStyle: function () {
+      return { className: "route", weight: 1.4, color: "var(--route-line)", opacity: 0.9, interactive: false };
+    },
+    metroStyle: function (feature) {
+      return { className: "metro", weight: 3, color: "var(--metro-" + (feature.properties.line === "chilonzor" ? "red" : "blue") + ")", opacity: 0.75, interactive: false };
+    },
+    stopPoint: function (feature, latlng) {
+      return L.circleMarker(latlng, { radius: 1.6, weight: 0, fillColor: "#7d8ea0", fillOpacity: 0.8, interactive: false, pane: "stops", renderer: stopsRenderer() });
+    },
+    stationPoint: function (feature, latlng) {
+      return L.circleMarker(latlng, { radius: 3, weight: 1.5, color: "#aebccb", fillColor: "#10171f", fillOpacity: 1, interactive: false, pane: "metro" });
+    },
+    eachArea: function (feature, polygon) {
+      const code = feature.properties.code;
+      polygons[code] = { layer: polygon, shown: null };
+      polygon.on("mouseover", function () {
+        overArea = code;
+      });
+      polygon.on("mouseout", function () {
+        if (overArea === code) overArea = null;
+      });
+      polygon.on("add", function () {
+        polygons[code].shown = null;
+        recolour();
+      });
+    },
+  };
+
+  let stops = null;
+  function stopsRenderer() {
+    if (!stops) stops = L.canvas({ pane: "stops" });
+    return stops;
+  }
+
+  /* ---- the map itself ---- */
+
+  L.Map.addInitHook(function () {
+    map = this;
+    const self = this;
+    self.whenReady(function () {
+      let pointer = null;
+      self.on("mousemove", function (event) {
+        if (!pointer) {
+          requestAnimationFrame(function () {
+            const at = pointer;
+            pointer = null;
+            if (map === self) showTip(at);
+          });
+        }
+        pointer = event.containerPoint;
+      });
+      self.on("mouseout", function () {
+        overArea = null;
+        if (tip) tip.style.display = "none";
+      });
+      self.on("click", function (event) {
+        const thing = nearest(event.containerPoint) || (overArea ? { kind: "area", id: overArea } : null);
+        if (thing) markaz.select(thing.kind, thing.id, false);
+      });
+    });
+    self.on("unload", function () {
+      if (map === self) {
+        map = null;
+        layer = null;
+        tip = null;
+      }
+    });
+  });
+
+  function remember(of) {
+    of.on("moveend", function () {
+      const centre = of.getCenter();
+      markaz.memory.set("view", { lat: centre.lat, lon: centre.lng, zoom: of.getZoom() });
+    });
+  }
+
+  /* Put into the map's children: adds the canvas layer when the map's panes exist. */
+  function CityMap(props) {
+    markaz.mapLabels = props.labels || {};
+    React.useEffect(function () {
+      let timer = null;
+      const attach = function () {
+        if (map && map.getPane("live") && map.getSize().x > 0) {
+          map.invalidateSize({ animate: false, pan: false });
+          const view = props.restore && markaz.memory.get("view");
+          if (view) map.setView([view.lat, view.lon], view.zoom, { animate: false });
+          else map.fitBounds(props.bounds, { animate: false, padding: [6, 6] });
+          if (props.restore) remember(map);
+          layer = new CityLayer();
+          map.addLayer(layer);
+          hidden.forEach(function (name) {
+            togglePane(name, false);
+          });
+          recolour();
+          if (props.restore && selection) markaz.select(selection.kind, selection.id, false);
+        } else timer = setTimeout(attach, 30);
+      };
+      // Later than the map's own first effects, which set the view that it was made with.
+      timer = setTimeout(attach, 0);
+      return function () {
+        clearTimeout(timer);
+        if (layer && layer._map) layer.remove();
+        layer = null;
+      };
+    }, []);
+    return null;
+  }
+
+  function togglePane(name, shown) {
+    const pane = map && map.getPane(name);
+    const display = shown ? "" : "none";
+    if (pane && pane.style.display !== display) pane.style.display = display;
+  }
+
+  /* ---- controls ---- */
+
+  function Swatch(props) {
+    return h("span", { className: "swatch", style: { background: props.colour } });
+  }
+
+  function Indicators() {
+    const state = React.useState(indicator);
+    markaz.useFrame("summary");
+    const all = markaz.settings().indicators || {};
+    const choose = function (name) {
+      indicator = name;
+      markaz.memory.set("indicator", name);
+      state[1](name);
+      recolour();
+    };
+    const scale = all[state[0]];
+    const unit = scale && scale.unit ? " " + markaz.text("unit." + scale.unit) : "";
+    return h(
+      "div",
+      { className: "indicators" },
+      h(
+        "div",
+        { className: "segmented", role: "radiogroup", "aria-label": markaz.text("indicator") },
+        Object.keys(all).map(function (name) {
+          return h(
+            "button",
+            {
+              key: name,
+              type: "button",
+              role: "radio",
+              "aria-checked": name === state[0],
+              className: name === state[0] ? "on" : "",
+              "data-indicator": name,
+              onClick: function () {
+                choose(name);
+              },
+            },
+            markaz.text("indicator." + name),
+          );
+        }),
+      ),
+      scale
+        ? h(
+            "div",
+            { className: "scale" },
+            scale.colours.map(function (colour, at) {
+              const from = at === 0 ? null : scale.breaks[at - 1];
+              const words = from === null ? "< " + markaz.number(scale.breaks[0], 0) : at === scale.breaks.length ? "≥ " + markaz.number(from, 0) : markaz.number(from, 0) + "–" + markaz.number(scale.breaks[at], 0);
+              return h("span", { key: at, className: "step" }, h(Swatch, { colour: colour === "none" ? "transparent" : colour }), words);
+            }),
+            h("span", { className: "step unit" }, unit),
+          )
+        : null,
+    );
+  }
+
+  const KEY_SHAPES = [
+    ["load-0", "load.low"],
+    ["load-1", "load.half"],
+    ["load-2", "load.full"],
+    ["load-3", "load.over"],
+    ["load-unknown", "load.unknown"],
+  ];
+
+  function Key() {
+    markaz.useFrame("summary");
+    const arrow = "M8 1 L14 14 L8 11 L2 14 Z";
+    const nosed = "M3 15 L3 6 L8 1 L13 6 L13 15 Z";
+    return h(
+      "div",
+      { className: "key" },
+      KEY_SHAPES.map(function (pair) {
+        return h("span", { key: pair[0] }, h("svg", { viewBox: "0 0 16 16" }, h("path", { d: arrow, fill: "var(--" + pair[0] + ")", stroke: pair[0] === "load-3" ? "var(--ink)" : "none", strokeWidth: 1.4 })), markaz.text(pair[1]));
+      }),
+      h("span", null, h("svg", { viewBox: "0 0 16 16" }, h("path", { d: arrow, fill: "none", stroke: "var(--stale)", strokeWidth: 1.5 })), markaz.text("stale")),
+      h("span", null, h("svg", { viewBox: "0 0 16 16" }, h("path", { d: nosed, fill: "var(--load-0)" })), markaz.text("mode.trolleybus")),
+      h("span", null, h("svg", { viewBox: "0 0 16 16" }, h("rect", { x: 4, y: 4, width: 8, height: 8, fill: "none", stroke: "var(--camera)", strokeWidth: 1.6 })), markaz.text("camera.online")),
+      h("span", null, h("svg", { viewBox: "0 0 16 16" }, h("path", { d: "M4 4 L12 12 M12 4 L4 12", stroke: "var(--camera-off)", strokeWidth: 2 })), markaz.text("camera.offline")),
+    );
+  }
+
+  const LAYERS = ["vehicles", "cameras", "alarms", "routes", "stops", "metro", "labels"];
+
+  function Layers() {
+    const state = React.useState(0);
+    markaz.useFrame("summary");
+    return h(
+      "details",
+      { className: "layers" },
+      h("summary", null, markaz.text("layers")),
+      LAYERS.map(function (name) {
+        return h(
+          "label",
+          { key: name },
+          h("input", {
+            type: "checkbox",
+            checked: !hidden.has(name),
+            onChange: function (event) {
+              if (event.target.checked) hidden.delete(name);
+              else hidden.add(name);
+              togglePane(name, event.target.checked);
+              markaz.memory.set("hidden", Array.from(hidden));
+              state[1](state[0] + 1);
+              draw();
+            },
+          }),
+          markaz.text("layer." + name),
+        );
+      }),
+    );
+  }
+
+  /* ---- selection: told to the server, which answers with the panel ---- */
+
+  let tellServer = null;
+
+  function Selection(props) {
+    tellServer = props.setProps;
+    return null;
+  }
+
+  markaz.select = function (kind, id, fly) {
+    selection = kind ? { kind: kind, id: id } : null;
+    markaz.memory.set("selection", selection);
+    if (tellServer) tellServer({ value: selection });
+    if (fly && map) {
+      const where = pointOfSelection();
+      if (where) {
+        const latLng = latLngOf(where);
+        if (!map.getBounds().pad(-0.15).contains(latLng)) map.panTo(latLng, { animate: false });
+      }
+    }
+    draw();
+  };
+
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Escape" && selection) markaz.select(null);
+  });
+
+  /* For the people who test the page: where a vehicle is drawn, in CSS pixels of the map. */
+  markaz.whereDrawn = function (id) {
+    const vehicle = markaz.vehicleNow(id);
+    if (!vehicle || !map) return null;
+    const point = screenOf({ scale: 256 * Math.pow(2, map.getZoom()), origin: map.getPixelBounds().min }, vehicle.world);
+    return { x: point[0], y: point[1], stale: vehicle.stale };
+  };
+
+  markaz.leaflet = function () {
+    return map;
+  };
+
+  Object.assign(window.markaz_live, { CityMap: CityMap, Indicators: Indicators, Key: Key, Layers: Layers, Selection: Selection });
+})();

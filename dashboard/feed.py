@@ -1,0 +1,208 @@
+"""One reader of Redis a process: the city's state for every screen and for the API.
+
+Two threads read (events; alarms, counters and samples) and hand what they found to the event
+loop, where alone the state changes: nothing here needs a lock. When the store is lost the
+state stays, is known to be old, and is read anew when the store is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from analysis.feed_rates import FeedRates
+from analysis.fuel_meter import FuelMeter
+from analysis.picture import Picture
+from analysis.samples import KPIS, KpiSample, read_kpi_sample
+from city.config import Config
+from city.models import Alarm, Event, Facet, FeedCount
+from city.store import Store, StoreDown, StoreRefused, now_ms
+
+log = structlog.get_logger()
+
+# A hung store must be seen within the five seconds in which a page has to say so.
+_STORE_TIMEOUT_S = 2.5
+_EVENTS_BLOCK_MS = 500
+_ALARMS_BLOCK_MS = 500
+_COUNTS_EVERY_S = 1.0
+_DAY_MS = 86_400_000
+# A little more than a day of samples, so that "a day ago" has neighbours on both sides.
+_SAMPLES_BACK_MS = _DAY_MS + 600_000
+_SAMPLES_SLACK_MS = 600_000
+
+
+@dataclass(slots=True)
+class CityState:
+    """What the screens show, all of it from Redis."""
+
+    picture: Picture = field(default_factory=Picture)
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    rates: FeedRates = field(default_factory=FeedRates)
+    meter: FuelMeter = field(default_factory=lambda: FuelMeter(window_s=900))
+    samples: list[tuple[int, KpiSample]] = field(default_factory=list)  # KPIs of a day, oldest first
+    store_up: bool = False
+    store_since_ms: int = 0  # since when it is up or down
+    read_ms: int = 0  # when the store was last heard
+
+    def open_alarms(self) -> list[Alarm]:
+        """Standing alarms, newest first."""
+        return sorted((a for a in self.alarms.values() if a.cleared_ms is None), key=lambda a: (-a.raised_ms, a.id))
+
+
+class Feed:
+    """Keeps a CityState true; calls back on the event loop after every change.
+
+    `on_events` gets the events of one read, or None when the picture was read anew; `on_summary` is called when
+    alarms, counters or the store's health changed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        on_events: Callable[[list[Event] | None], None],
+        on_summary: Callable[[], None],
+    ) -> None:
+        self.state = CityState(meter=FuelMeter(window_s=config.kpis.fuel_window_s), store_since_ms=now_ms())
+        self._config = config
+        self._on_events = on_events
+        self._on_summary = on_summary
+        self._stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        for target in (self._follow_events, self._follow_summary):
+            thread = threading.Thread(target=target, name=target.__name__, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=_STORE_TIMEOUT_S + 1)
+
+    # --- threads ----------------------------------------------------------------------------
+
+    def _follow_events(self) -> None:
+        tick_s = self._config.live.frame_every_ms / 1000
+
+        def read(store: Store) -> None:
+            cursors = store.tips()
+            picture = Picture()
+            for facet in Facet:
+                for event in store.latest(facet):
+                    picture.apply(event)
+            self._post(lambda: self._take_picture(picture))
+            while not self._stop.is_set():
+                entries = store.read_events(cursors, block_ms=_EVENTS_BLOCK_MS, count=200)
+                events = [stored.event for entry in entries for stored in entry.events if not stored.late]
+                self._post(lambda events=events: self._take_events(events))  # type: ignore[misc]
+                # Pacing: events wait in the stream, where they cost nothing, until the next frame.
+                self._stop.wait(tick_s if events else 0)
+
+        self._keep_reading(read)
+
+    def _follow_summary(self) -> None:
+        def read(store: Store) -> None:
+            cursor = store.alarm_tip()
+            alarms = {alarm.id: alarm for alarm in store.alarms()}
+            samples = _read_samples(store, now_ms() - _SAMPLES_BACK_MS)
+            self._post(lambda: self._take_summary(alarms, samples))
+            newest_ms = samples[-1][0] if samples else now_ms() - _SAMPLES_BACK_MS
+            counts_due = 0.0
+            while not self._stop.is_set():
+                cursor, changed = store.read_alarms(cursor, block_ms=_ALARMS_BLOCK_MS)
+                if changed:
+                    self._post(lambda changed=changed: self._take_alarms(changed))  # type: ignore[misc]
+                if time.monotonic() >= counts_due:
+                    counts_due = time.monotonic() + _COUNTS_EVERY_S
+                    feeds = store.counts()
+                    fresh = _read_samples(store, newest_ms + 1)
+                    newest_ms = fresh[-1][0] if fresh else newest_ms
+                    self._post(lambda feeds=feeds, fresh=fresh: self._take_counts(feeds, fresh))  # type: ignore[misc]
+
+        self._keep_reading(read)
+
+    def _keep_reading(self, read: Callable[[Store], None]) -> None:
+        """Run `read` again whenever the store fails it, after a short pause with jitter."""
+        store = Store.of(self._config, timeout_s=_STORE_TIMEOUT_S)
+        while not self._stop.is_set():
+            try:
+                read(store)
+            except (StoreDown, StoreRefused) as error:
+                reason = str(error)
+                self._post(lambda reason=reason: self._take_loss(reason))  # type: ignore[misc]
+                self._stop.wait(random.uniform(0.2, 0.8))
+        store.close()
+
+    def _post(self, take: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed() and not self._stop.is_set():
+            self._loop.call_soon_threadsafe(take)
+
+    # --- on the event loop --------------------------------------------------------------------
+
+    def _take_picture(self, picture: Picture) -> None:
+        self.state.picture = picture
+        self._heard()
+        self._on_events(None)
+
+    def _take_events(self, events: list[Event]) -> None:
+        self._heard()
+        if events:
+            for event in events:
+                self.state.picture.apply(event)
+                self.state.meter.apply(event)
+            self._on_events(events)
+
+    def _take_summary(self, alarms: dict[str, Alarm], samples: list[tuple[int, KpiSample]]) -> None:
+        self.state.alarms = alarms
+        self.state.samples = samples
+        self._heard()
+        self._on_summary()
+
+    def _take_alarms(self, changed: list[Alarm]) -> None:
+        for alarm in changed:
+            self.state.alarms[alarm.id] = alarm
+        self._heard()
+        self._on_summary()
+
+    def _take_counts(self, feeds: list[FeedCount], fresh: list[tuple[int, KpiSample]]) -> None:
+        state = self.state
+        now = now_ms()
+        state.rates.update(feeds, now)
+        state.samples += fresh
+        while state.samples and state.samples[0][0] < now - _SAMPLES_BACK_MS - _SAMPLES_SLACK_MS:
+            # In steps, because shortening a list from its head moves all of it.
+            del state.samples[: bisect_left(state.samples, now - _SAMPLES_BACK_MS, key=lambda sample: sample[0])]
+        keep_after = now - int(self._config.store.alarms_keep_s * 1000)
+        for gone in [i for i, a in state.alarms.items() if a.cleared_ms is not None and a.cleared_ms < keep_after]:
+            del state.alarms[gone]
+        self._heard()
+        self._on_summary()
+
+    def _take_loss(self, reason: str) -> None:
+        if self.state.store_up:
+            log.warning("store_lost", reason=reason)
+            self.state.store_up = False
+            self.state.store_since_ms = now_ms()
+            self._on_summary()
+
+    def _heard(self) -> None:
+        now = now_ms()
+        self.state.read_ms = now
+        if not self.state.store_up:
+            log.info("store_reached")
+            self.state.store_up = True
+            self.state.store_since_ms = now
+
+
+def _read_samples(store: Store, since_ms: int) -> list[tuple[int, KpiSample]]:
+    return [(at, read_kpi_sample(sample)) for at, sample in store.samples(KPIS, since_ms)]

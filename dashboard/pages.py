@@ -1,0 +1,108 @@
+"""Which page is where, the panel of a selection, and the stream that feeds both."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from dash import Dash, Input, Output
+from dash.development.base_component import Component
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+
+from city.areas import Areas
+from city.config import Config
+from city.i18n import LANGUAGES, Translator, translator
+from dashboard.briefing import brief
+from dashboard.dash_page import DashPage
+from dashboard.screen import Screen
+from dashboard.selected import selected
+from layouts.briefing import briefing
+from layouts.operations import operations, wall
+from layouts.panel import panel, panel_now
+from layouts.shell import live_settings, not_found
+
+_PANEL_EVERY_S = 2.0
+
+
+def add_geography(server: FastAPI, config: Config, geography: frozenset[str]) -> None:
+    """The map's ground layers as files: fetched once, kept by the browser for an hour."""
+
+    def layer(name: str) -> FileResponse:
+        path = config.city_dir / f"{name}.geojson"
+        return FileResponse(path, media_type="application/geo+json", headers={"Cache-Control": "max-age=3600"})
+
+    for name in sorted(geography):
+        server.add_api_route(
+            f"/geo/{config.city}/{name}.geojson",
+            lambda name=name: layer(name),
+            methods=["GET"],
+            include_in_schema=False,
+        )
+
+
+def language_of(search: str | None, config: Config) -> Translator:
+    """The language asked for by `?lang=`, the city's own where there is none or an unknown one."""
+    asked = parse_qs((search or "").lstrip("?")).get("lang", [""])[0]
+    return translator(next((language for language in LANGUAGES if language == asked), config.profile.language))
+
+
+def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geography: frozenset[str]) -> None:
+    timezone = config.profile.timezone
+
+    def page_of(path: str, t: Translator) -> Component:
+        match path:
+            case "/":
+                return operations(config, areas, t, geography)
+            case "/wall":
+                return wall(config, areas, t, geography)
+            case "/briefing":
+                return briefing(brief(config, areas, screen.state, screen.store, t), config, t)
+            case _:
+                return not_found(config, t, path)
+
+    @app.callback(
+        Output("page", "children"),
+        Output("live", "settings"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+    )
+    def show_page(path: str | None, search: str | None) -> tuple[Component, dict[str, object]]:
+        t = language_of(search, config)
+        return page_of((path or "/").rstrip("/") or "/", t), live_settings(config, areas, t)
+
+    @app.callback(Output("panel", "children"), Input("selection", "value"), Input("url", "search"))
+    def show_panel(value: Any, search: str | None) -> Component | None:
+        t = language_of(search, config)
+        content = selected(value, config, areas, screen.state, screen.store, t)
+        return None if content is None else panel(content, timezone, t)
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        "function(clicks) { if (clicks) window.markaz.select(null); return window.dash_clientside.no_update; }",
+        Output("panel-close", "title"),
+        Input("panel-close", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        "function(clicks) { if (clicks) window.print(); return window.dash_clientside.no_update; }",
+        Output("briefing-print", "title"),
+        Input("briefing-print", "n_clicks"),
+        prevent_initial_call=True,
+    )
+
+    @app.callback(websocket=True, persistent=True)
+    async def stream() -> None:
+        """Runs as long as the page is open: frames for the map, the living part of the panel."""
+        page = DashPage()
+
+        async def refresh_panel() -> bool:
+            answered, value = await page.ask("selection", "value")
+            if value:
+                _, search = await page.ask("url", "search")
+                t = language_of(search, config)
+                content = selected(value, config, areas, screen.state, None, t)
+                if content is not None:
+                    page.show("panel-now", {"children": panel_now(content, timezone, t)})
+            return answered
+
+        await screen.push.stream(page, refresh_panel, every_s=_PANEL_EVERY_S)

@@ -1,0 +1,206 @@
+"""What every screen of this process shows: the feed's state made into frames, once for all.
+
+Vehicles go out at every read of the events, the rest once a second and at once when an alarm
+changes or the store comes or goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from msgspec import to_builtins
+
+from analysis.indicators import AreaIndicators, indicators
+from analysis.kpis import Kpi, KpiSettings, kpis
+from analysis.trend import HOUR_MS, Series, compare, sparkline
+from city.areas import Areas
+from city.config import Config
+from city.models import CameraStatus, Event, VehicleEvent
+from city.store import Store, now_ms
+from dashboard.feed import CityState, Feed
+from dashboard.frames import VehicleTable, alarms_frame, cameras_frame, changed_vehicles
+from dashboard.push import Frames, Push
+
+log = structlog.get_logger()
+
+_SPARK_LEAST_MS = 600_000
+
+
+class Screen:
+    """One feed, one set of frames, any number of pages."""
+
+    def __init__(self, config: Config, areas: Areas) -> None:
+        self.frames = Frames()
+        self.push = Push(self.frames, config.live)
+        # For questions that the state in memory cannot answer (the last hour, rejects); asked from threads.
+        self.store = Store.of(config, timeout_s=3.0)
+        self._config = config
+        self._codes = tuple(areas.by_code)
+        self._settings = KpiSettings.of(config)
+        self._feed = Feed(config, self._on_events, self._on_summary)
+        self._table = VehicleTable(
+            config.profile.bounds,
+            config.ingest.checks.area_margin_m,
+            capacity_default=config.kpis.capacity_default,
+            stale_after_s=config.live.vehicle_stale_after_s,
+            gone_after_s=config.live.vehicle_gone_after_s,
+        )
+        self._roster_sent = -1
+        self._cameras_changed = True
+        self._alarms_sent: tuple[str, ...] | None = None
+        self._store_up_sent: bool | None = None
+        self._indicators: dict[str, AreaIndicators] = {}
+        self._beat: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> CityState:
+        return self._feed.state
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._feed.start(loop)
+        self._beat = loop.create_task(self._keep_beating())
+
+    def stop(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        self._feed.stop()
+        self.store.close()
+
+    # --- for the API and the pages ----------------------------------------------------------
+
+    def kpis(self) -> list[Kpi]:
+        state = self.state
+        alarms = state.open_alarms() if state.store_since_ms and state.read_ms else None
+        return kpis(state.picture, state.meter, alarms, state.rates, now_ms(), self._settings)
+
+    def kpi_tiles(self) -> list[dict[str, Any]]:
+        """The tiles in order: value, unit, target, an hour ago, sparkline of the last hour, age."""
+        now = now_ms()
+        tiles = []
+        for kpi in self.kpis():
+            series = [(at, sample.get(kpi.name)) for at, sample in self.state.samples if at >= now - HOUR_MS - 180_000]
+            trend = compare(series, kpi.value, now, HOUR_MS)
+            tiles.append(
+                {
+                    "name": kpi.name,
+                    "value": kpi.value,
+                    "unit": kpi.unit,
+                    "target": self._config.kpis.targets.get(kpi.name),
+                    "hour_ago": None if trend is None else trend.then,
+                    "change": None if trend is None else trend.change,
+                    "of": kpi.of,
+                    "by": kpi.by or None,
+                    "spark": sparkline(series, _spark_from(series, now), now),
+                    "age_s": None if kpi.measured_ms is None else max(0.0, round((now - kpi.measured_ms) / 1000, 1)),
+                }
+            )
+        return tiles
+
+    def indicators_of(self, code: str) -> Mapping[str, Any]:
+        """An area's live numbers; zero vehicles and alarms where nothing is there."""
+        found: dict[str, Any] = to_builtins(self._indicators.get(code, AreaIndicators()))
+        return found
+
+    # --- from the feed, on the event loop ------------------------------------------------------
+
+    def _on_events(self, events: list[Event] | None) -> None:
+        picture = self.state.picture
+        if events is None:
+            self._table.rebuild(picture.vehicles.values(), now_ms())
+            self._cameras_changed = True
+            self._send_vehicles()
+            self._send_summary()
+            return
+        for vehicle in changed_vehicles(picture, (e.vehicle_id for e in events if isinstance(e, VehicleEvent))):
+            self._table.update(vehicle)
+        self._cameras_changed |= any(isinstance(event, CameraStatus) for event in events)
+        self._send_vehicles()
+
+    def _on_summary(self) -> None:
+        """Alarms at once; the rest only when the store came or went, else with the beat."""
+        self._send_alarms()
+        if self.state.store_up != self._store_up_sent:
+            self._send_summary()
+
+    async def _keep_beating(self) -> None:
+        every_s = self._config.live.summary_every_ms / 1000
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                self._beat_once()
+            except Exception:
+                # One bad second must not stop the page's pulse for good.
+                log.exception("beat_failed")
+
+    def _beat_once(self) -> None:
+        now = now_ms()
+        if self._table.has_gone(now):
+            self._table.rebuild(self.state.picture.vehicles.values(), now)
+        if self._cameras_changed:
+            self._cameras_changed = False
+            self.frames.put("cameras", cameras_frame(self.state.picture.cameras))
+        # Also without news: the ages in it grow, and a page that hears nothing must know that it is cut off.
+        self._send_vehicles()
+        self._indicators = indicators(self.state.picture, self.state.open_alarms(), now, self._settings)
+        self.frames.put("areas", areas_frame(self._indicators, self._codes))
+        self._send_summary()
+
+    def _send_vehicles(self) -> None:
+        if self._roster_sent != self._table.revision:
+            self._roster_sent = self._table.revision
+            self.frames.put("roster", self._table.roster())
+        self.frames.put("vehicles", self._table.pack(now_ms()))
+
+    def _send_alarms(self) -> None:
+        alarms = self.state.open_alarms()
+        shown = tuple(f"{alarm.id}@{alarm.updated_ms}" for alarm in alarms)
+        if shown != self._alarms_sent:
+            self._alarms_sent = shown
+            self.frames.put("alarms", alarms_frame(alarms, now_ms()))
+
+    def _send_summary(self) -> None:
+        state, now = self.state, now_ms()
+        self._store_up_sent = state.store_up
+        silent = self._config.alarms.feed_silent.silent_after_s
+        self.frames.put(
+            "summary",
+            {
+                "at": now,
+                "store_up": state.store_up,
+                "store_since_ms": state.store_since_ms,
+                "kpis": self.kpi_tiles(),
+                "feeds": [
+                    {
+                        "feed": feed.count.feed,
+                        "rate_per_s": feed.rate_per_s,
+                        "age_s": feed.age_s,
+                        "rejected": feed.count.rejected,
+                        "rejected_total": sum(feed.count.rejected.values()),
+                        "late": feed.count.late,
+                        "silent_after_s": silent.get(feed.count.feed),
+                    }
+                    for feed in state.rates.feeds(now)
+                ],
+            },
+        )
+
+
+def areas_frame(found: Mapping[str, AreaIndicators], codes: Sequence[str]) -> dict[str, list[float | None]]:
+    """Columns by area in the order of `codes`; load in percent, speed in km/h, None where unknown."""
+    nothing = AreaIndicators()
+    rows = [found.get(code, nothing) for code in codes]
+    return {
+        "vehicles": [row.vehicles for row in rows],
+        "load": [None if row.load is None else round(row.load * 100) for row in rows],
+        "speed": [None if row.speed_kmh is None else round(row.speed_kmh) for row in rows],
+        "alarms": [row.alarms for row in rows],
+    }
+
+
+def _spark_from(series: Series, now: int) -> int:
+    """The sparkline's begin: an hour ago, or the first sample of a young city, ten minutes at least."""
+    first = series[0][0] if series else now
+    return max(now - HOUR_MS, min(first, now - _SPARK_LEAST_MS))

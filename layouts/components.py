@@ -1,0 +1,66 @@
+"""The live components: Python's names for the React functions of `assets/*.js`.
+
+Dash needs only a class with a namespace, a type and the names of its properties. The browser
+looks the function up as `window.markaz_live.<type>`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash.development.base_component import Component
+
+NAMESPACE = "markaz_live"
+
+
+def _component(name: str, properties: tuple[str, ...], doc: str) -> type[Component]:
+    names = ["id", *properties]
+
+    def __init__(self: Any, id: str | None = None, **given: Any) -> None:  # noqa: A002, N807 - Dash's own names
+        self._prop_names = names
+        self._valid_wildcard_attributes = []
+        self.available_properties = names
+        self.available_wildcard_properties = []
+        unknown = set(given) - set(names)
+        if unknown:
+            raise TypeError(f"{name} has no property {', '.join(sorted(unknown))}")
+        if id is not None:
+            given["id"] = id
+        Component.__init__(self, **given)  # type: ignore[no-untyped-call]
+
+    return type(
+        name,
+        (Component,),
+        {
+            "__init__": __init__,
+            "__doc__": doc,
+            "__module__": __name__,  # Dash files components under the module that made them
+            "_children_props": [],
+            "_base_nodes": ["children"],
+            "_namespace": NAMESPACE,
+            "_type": name,
+        },
+    )
+
+
+Live = _component(
+    "Live",
+    ("settings", "roster", "vehicles", "cameras", "areas", "summary", "alarms"),
+    "Takes the pushed frames. None of these properties may be the Input of a callback: "
+    "Dash would keep every frame for its undo history.",
+)
+CityMap = _component(
+    "CityMap",
+    ("labels", "bounds", "restore"),
+    "The canvas of vehicles, cameras, alarms and labels inside a dash-leaflet map. "
+    "`bounds`: what to show at first; `restore`: take up the remembered view and selection.",
+)
+Selection = _component("Selection", ("value",), "What the person chose: value = {kind, id} or null.")
+Tiles = _component("Tiles", (), "The row of KPI tiles.")
+Alarms = _component("Alarms", ("limit",), "Open alarms, newest first; `limit` rows at most.")
+Feeds = _component("Feeds", (), "The strip of feeds: rate, age, rejects.")
+Banner = _component("Banner", (), "Says when the page does not hear the server or the server not the store.")
+Clock = _component("Clock", (), "Connection state, date and time in the city's time zone.")
+Indicators = _component("Indicators", (), "Chooses what colours the polygons, with its scale.")
+Key = _component("Key", (), "What the signs on the map mean.")
+Layers = _component("Layers", (), "Switches layers of the map on and off.")

@@ -1,0 +1,129 @@
+"""The panel of a selected vehicle, camera or area: what is there now, its last hour, its alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from dash import dcc, html
+from dash.development.base_component import Component
+from msgspec import Struct
+
+from city.i18n import Translator
+from city.models import Alarm
+from layouts.figures import Line, hour_figure
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One line of the panel's table."""
+
+    label: str  # a key of the catalogue
+    value: str  # in words already
+    age_s: float | None = None  # None: the value has no age of its own
+
+
+class Panel(Struct, frozen=True, kw_only=True):
+    """Everything a panel shows, in words already."""
+
+    title: str
+    subtitle: str
+    rows: Sequence[Row]
+    alarms: Sequence[Alarm]
+    lines: Sequence[Line] = ()
+    axis: str = ""
+    second_axis: str | None = None
+
+
+def age_words(seconds: float | None, t: Translator) -> str:
+    """ "12 s", "4 min", "2 h", "3 d"; a dash where there is none. The same steps as in live.js."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return t("age.seconds", n=max(0, round(seconds)))
+    if seconds < 5400:
+        return t("age.minutes", n=round(seconds / 60))
+    if seconds < 172800:
+        return t("age.hours", n=round(seconds / 3600))
+    return t("age.days", n=round(seconds / 86400))
+
+
+def value_words(value: float | str, t: Translator) -> str:
+    """A number of an alarm or a problem as words: whole where it is whole or large, else one digit."""
+    if isinstance(value, str):
+        return value
+    return t.number(value, 0 if float(value).is_integer() or abs(value) >= 100 else 1)
+
+
+def kind_words(kind: str, t: Translator) -> str:
+    """A camera's word for what it saw, translated where there is a translation."""
+    return t.catalogue.get(f"kind.{kind}", kind)
+
+
+def alarm_words(alarm: Alarm, t: Translator) -> str:
+    """What the alarm says, with the numbers that fired it."""
+    numbers = {name: value_words(value, t) for name, value in alarm.values.items()}
+    if "kind" in numbers:
+        numbers["kind"] = kind_words(numbers["kind"], t)
+    return t(f"alarm.{alarm.rule}", **numbers)
+
+
+def panel(content: Panel, timezone: str, t: Translator) -> Component:
+    """The panel as it opens; `panel_now` replaces its living part."""
+    return html.Div(
+        [
+            html.Header(
+                [
+                    html.Div([html.H2(content.title), html.P(content.subtitle)]),
+                    html.Button("✕", id="panel-close", className="close", title=t("close"), n_clicks=0),
+                ]
+            ),
+            html.Div(panel_now(content, timezone, t), id="panel-now"),
+            html.H3(t("panel.hour")) if content.lines else None,
+            _hour(content, timezone, t),
+        ],
+        className="panel",
+    )
+
+
+def panel_now(content: Panel, timezone: str, t: Translator) -> list[Component]:
+    """What changes while the panel is open."""
+    table = html.Table(
+        html.Tbody(
+            [
+                html.Tr([html.Th(t(row.label)), html.Td(row.value), html.Td(age_words(row.age_s, t), className="age")])
+                for row in content.rows
+            ]
+        )
+    )
+    if not content.alarms:
+        return [table, html.P(t("alarms.none"), className="note")]
+    return [
+        table,
+        html.H3(t("alarms")),
+        html.Ol([_alarm(a, timezone, t) for a in content.alarms], className="panel-alarms"),
+    ]
+
+
+def _alarm(alarm: Alarm, timezone: str, t: Translator) -> Component:
+    raised = datetime.fromtimestamp(alarm.raised_ms / 1000, ZoneInfo(timezone))
+    state = "" if alarm.cleared_ms is None else f" · {t('alarm.cleared')}"
+    return html.Li(
+        [
+            html.Span(f"{t(f'priority.{alarm.priority}')} · {alarm_words(alarm, t)}{state}"),
+            html.Time(f"{raised:%H:%M}"),
+        ]
+    )
+
+
+def _hour(content: Panel, timezone: str, t: Translator) -> Component | None:
+    if not content.lines:
+        return None
+    if not any(len(line.times_ms) > 1 for line in content.lines):
+        return html.P(t("panel.no_hour"), className="note")
+    return dcc.Graph(
+        figure=hour_figure(content.lines, timezone, axis=content.axis, second_axis=content.second_axis),
+        config={"displayModeBar": False, "responsive": True},
+        className="graph",
+        responsive=True,
+    )

@@ -1,0 +1,194 @@
+"""Frames: what is packed is what the browser unpacks."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.picture import Camera, Picture, Vehicle
+from city.models import (
+    Alarm,
+    AlarmPriority,
+    CameraStatus,
+    Event,
+    FuelReading,
+    PassengerCount,
+    VehiclePosition,
+    VehicleStatus,
+)
+from dashboard.frames import (
+    HAS_BEARING,
+    STALE,
+    TROLLEYBUS,
+    UNKNOWN,
+    VehicleTable,
+    alarms_frame,
+    cameras_frame,
+    mercator,
+)
+
+NOW = 1_800_000_000_000
+BOUNDS = (69.12, 41.17, 69.42, 41.40)
+
+
+def table() -> VehicleTable:
+    return VehicleTable(BOUNDS, 10_000, capacity_default=80, stale_after_s=30, gone_after_s=86_400)
+
+
+def position(vehicle_id: str, *, measured_ms: int = NOW, **more: Any) -> VehiclePosition:
+    fields: dict[str, Any] = {"lat": 41.3, "lon": 69.25, **more}
+    return VehiclePosition(vehicle_id=vehicle_id, measured_ms=measured_ms, received_ms=measured_ms, **fields)
+
+
+def vehicle(*events: Event) -> Vehicle:
+    picture = Picture()
+    for event in events:
+        picture.apply(event)
+    (only,) = picture.vehicles.values()
+    return only
+
+
+def unpack(frame: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """What assets/map.js does."""
+    data, n = b64decode(frame["data"]), frame["n"]
+    assert len(data) == 10 * n
+    columns = {"x": np.frombuffer(data, "<u2", n, 0), "y": np.frombuffer(data, "<u2", n, 2 * n)}
+    for at, name in enumerate(("bearing", "load", "speed", "fuel", "age", "flags")):
+        columns[name] = np.frombuffer(data, np.uint8, n, 4 * n + at * n)
+    return columns
+
+
+@given(lat=st.floats(41.1, 41.47), lon=st.floats(69.05, 69.5))
+def test_a_position_comes_back_within_a_metre(lat: float, lon: float) -> None:
+    packed = table()
+    packed.update(vehicle(position("a", lat=lat, lon=lon)))
+    columns = unpack(packed.pack(NOW))
+    x0, y0, x1, y1 = packed.box
+    x, y = mercator(lat, lon)
+    metres_a_unit = 40_075_017 * np.cos(np.radians(lat))
+    assert abs(x0 + columns["x"][0] / 65535 * (x1 - x0) - x) * metres_a_unit < 1
+    assert abs(y0 + columns["y"][0] / 65535 * (y1 - y0) - y) * metres_a_unit < 1
+
+
+def test_a_position_far_outside_is_held_at_the_box_and_never_wraps_round() -> None:
+    packed = table()
+    packed.update(vehicle(position("a", lat=60.1, lon=24.9)))
+    columns = unpack(packed.pack(NOW))
+    assert (columns["x"][0], columns["y"][0]) == (0, 0)
+
+
+def test_each_side_of_a_vehicle_has_its_column() -> None:
+    packed = table()
+    one = vehicle(
+        position("a", bearing_deg=90.0, speed_mps=10.0, mode="trolleybus", route="67"),
+        PassengerCount(vehicle_id="a", measured_ms=NOW, received_ms=NOW, onboard=60, capacity=50),
+        FuelReading(vehicle_id="a", measured_ms=NOW, received_ms=NOW, level_l=50, capacity_l=200),
+    )
+    packed.update(one)
+    columns = unpack(packed.pack(NOW + 7_400))
+    assert columns["bearing"][0] == 64
+    assert columns["speed"][0] == 36
+    assert columns["load"][0] == 120
+    assert columns["fuel"][0] == 25
+    assert columns["age"][0] == 7
+    assert columns["flags"][0] == TROLLEYBUS | HAS_BEARING
+    assert packed.roster()["routes"] == ["67"]
+
+
+def test_what_is_not_known_is_marked_unknown_and_not_zero() -> None:
+    packed = table()
+    packed.update(vehicle(position("a")))
+    columns = unpack(packed.pack(NOW))
+    assert [columns[name][0] for name in ("load", "speed", "fuel")] == [UNKNOWN] * 3
+    assert not columns["flags"][0] & HAS_BEARING
+
+
+def test_a_negative_load_is_shown_as_empty_not_as_unknown() -> None:
+    packed = table()
+    packed.update(vehicle(position("a"), PassengerCount(vehicle_id="a", measured_ms=NOW, received_ms=NOW, onboard=-3)))
+    assert unpack(packed.pack(NOW))["load"][0] == 0
+
+
+@pytest.mark.parametrize(("age_ms", "stale"), [(29_000, False), (30_000, False), (30_001, True), (600_000, True)])
+def test_a_vehicle_is_stale_from_the_configured_age(age_ms: int, stale: bool) -> None:
+    packed = table()
+    packed.update(vehicle(position("a", measured_ms=NOW - age_ms)))
+    assert bool(unpack(packed.pack(NOW))["flags"][0] & STALE) is stale
+
+
+def test_the_roster_changes_only_when_somebody_comes_or_changes_route() -> None:
+    packed = table()
+    packed.update(vehicle(position("a", route="1")))
+    first = packed.revision
+    packed.update(vehicle(position("a", route="1", lat=41.31)))
+    assert packed.revision == first
+    packed.update(vehicle(position("b")))
+    assert packed.revision > first
+    second = packed.revision
+    packed.update(vehicle(position("a", route="2")))
+    assert packed.revision > second
+    assert packed.roster()["ids"] == ["a", "b"]
+    assert packed.roster()["routes"] == ["2", None]
+
+
+def test_a_later_status_without_position_refreshes_speed_but_not_place() -> None:
+    packed = table()
+    status = VehicleStatus(vehicle_id="a", measured_ms=NOW + 5000, received_ms=NOW, speed_mps=5.0)
+    packed.update(vehicle(position("a", speed_mps=10.0), status))
+    columns = unpack(packed.pack(NOW + 5000))
+    assert columns["speed"][0] == 18
+    assert columns["age"][0] == 5
+
+
+def test_a_vehicle_without_any_position_is_not_on_the_map() -> None:
+    packed = table()
+    packed.update(vehicle(VehicleStatus(vehicle_id="a", measured_ms=NOW, received_ms=NOW, speed_mps=5.0)))
+    assert len(packed) == 0
+
+
+def test_vehicles_not_heard_of_for_a_day_leave_when_the_table_is_rebuilt() -> None:
+    packed = table()
+    old, new = vehicle(position("old", measured_ms=NOW - 86_400_001)), vehicle(position("new"))
+    packed.update(old)
+    packed.update(new)
+    assert packed.has_gone(NOW)
+    packed.rebuild([old, new], NOW)
+    assert packed.roster()["ids"] == ["new"]
+    assert not packed.has_gone(NOW)
+
+
+def test_the_table_grows_past_its_first_size_without_losing_anyone() -> None:
+    packed = table()
+    for number in range(1000):
+        packed.update(vehicle(position(f"v{number}", speed_mps=number % 50)))
+    columns = unpack(packed.pack(NOW))
+    assert len(columns["speed"]) == 1000
+    assert columns["speed"][49] == round(49 * 3.6)
+
+
+def test_cameras_without_a_status_have_no_row() -> None:
+    status = CameraStatus(
+        camera_id="k1", measured_ms=NOW, received_ms=NOW, online=False, name="Chorsu", lat=41.3, lon=69.2
+    )
+    frame = cameras_frame({"k2": Camera("k2"), "k1": Camera("k1", status)})
+    assert frame["ids"] == ["k1"]
+    assert frame["online"] == [0]
+
+
+def test_alarms_come_the_most_urgent_first_and_then_the_newest() -> None:
+    def alarm(number: int, priority: AlarmPriority, raised_ms: int) -> Alarm:
+        return Alarm(
+            id=str(number), rule="overload", priority=priority, source_kind="vehicle", source_id="a",
+            raised_ms=raised_ms, updated_ms=raised_ms,
+        )  # fmt: skip
+
+    frame = alarms_frame(
+        [alarm(1, AlarmPriority.LOW, 9), alarm(2, AlarmPriority.CRITICAL, 1), alarm(3, AlarmPriority.LOW, 10)], NOW
+    )
+    assert [a["id"] for a in frame["alarms"]] == ["2", "3", "1"]
+    assert frame["total"] == 3
