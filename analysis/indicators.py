@@ -10,13 +10,15 @@ from analysis.kpis import MPS_TO_KMH, KpiSettings
 from analysis.picture import Picture
 from city.models import Alarm
 
+STANDING_MPS = 0.5
 
 class AreaIndicators(Struct, frozen=True, kw_only=True):
     """One area now. None is unknown; an area that nothing is known of is not in the answer."""
 
     vehicles: int = 0  # in service
     load: float | None = None  # passengers over places, 1.0 is full
-    speed_kmh: float | None = None  # mean of the vehicles in service
+    speed_kmh: float | None = None  # mean of the moving ones: a terminal full of waiting buses is no jam
+    moving: int = 0  # vehicles in that mean
     alarms: int = 0  # open
     onboard: int | None = None  # passengers in vehicles that count them
 
@@ -63,7 +65,7 @@ def indicators(
             if onboard is not None:
                 area.counted += 1
                 area.onboard += onboard
-            if position.speed_mps is not None:
+            if position.speed_mps is not None and position.speed_mps > STANDING_MPS:
                 area.speeds += 1
                 area.speed += position.speed_mps
     for alarm in open_alarms:
@@ -76,6 +78,7 @@ def indicators(
             vehicles=area.vehicles,
             load=area.load / area.places if area.places else None,
             speed_kmh=area.speed / area.speeds * MPS_TO_KMH if area.speeds else None,
+            moving=area.speeds,
             alarms=area.alarms,
             onboard=area.onboard if area.counted else None,
         )

@@ -121,10 +121,10 @@ def _full_routes(picture: Picture, now_ms: int, settings: KpiSettings) -> list[P
 def _of_areas(areas: Mapping[str, AreaIndicators]) -> list[Problem]:
     problems = []
     for code, area in areas.items():
-        if len(code) != MAHALLA_DIGITS or area.vehicles < VEHICLES_MIN:
+        if len(code) != MAHALLA_DIGITS:
             continue
         district = code[:DISTRICT_DIGITS]
-        if area.load is not None and area.load >= LOAD_LIMIT:
+        if area.load is not None and area.load >= LOAD_LIMIT and area.vehicles >= VEHICLES_MIN:
             values: dict[str, float | str] = {"load": round(area.load, 3), "vehicles": area.vehicles}
             problems.append(
                 Problem(
@@ -136,8 +136,8 @@ def _of_areas(areas: Mapping[str, AreaIndicators]) -> list[Problem]:
                     values=values,
                 )
             )
-        if area.speed_kmh is not None and area.speed_kmh <= SPEED_LIMIT_KMH:
-            values = {"speed_kmh": round(area.speed_kmh, 1), "vehicles": area.vehicles}
+        if area.speed_kmh is not None and area.speed_kmh <= SPEED_LIMIT_KMH and area.moving >= VEHICLES_MIN:
+            values = {"speed_kmh": round(area.speed_kmh, 1), "vehicles": area.moving}
             problems.append(
                 Problem(
                     kind="mahalla_slow",

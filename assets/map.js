@@ -208,7 +208,9 @@
   }
 
   function vehicleSize(view) {
-    return Math.max(2.9, Math.min(8.5, 2.9 + (view.zoom - 10.5) * 1.25)) * view.ui;
+    // A screen twice as large shows the same city one zoom further in: that is no reason to grow twice.
+    const zoom = view.zoom - Math.log2(view.ui);
+    return Math.max(3, Math.min(8.5, 3 + (zoom - 10.5) * 1.25)) * view.ui;
   }
 
   /* Arrow for buses, square with a nose for trolleybuses; without a bearing, disc and square. */
@@ -285,7 +287,7 @@
   function paintCameras(view) {
     if (!cameras) return;
     const pen = view.pen;
-    const r = Math.max(1.6, Math.min(5, 1.6 + (view.zoom - 11) * 0.8)) * view.ui;
+    const r = Math.max(1.6, Math.min(5, 1.6 + (view.zoom - Math.log2(view.ui) - 11) * 0.8)) * view.ui;
     const online = [];
     const offline = [];
     for (let index = 0; index < cameras.ids.length; index++) {

@@ -1,16 +1,26 @@
 -- Writes one partition's share of a batch: the newest measurement of each entity wins, every
--- event goes to the stream, counters move with it. All of it or nothing, and a batch that comes
--- twice (the worker did not hear the answer) changes nothing the second time.
+-- event goes to the stream, counters move with it. All of it or nothing: whatever can be refused is
+-- read before the first write. A batch that comes twice (the worker did not hear the answer) changes
+-- nothing the second time and is answered as the first time.
 --
 -- KEYS: batches, counts, events, then for each facet: latest, measured
 -- ARGV: worker, batch number, received_ms, oldest stream time to keep (ms), number of facets,
 --       then for each facet: name, n, and n times: key, slot, measured_ms, mark, feed, json
 -- Returns the positions (1-based, in the order given) of the events that were duplicates.
 local worker, number = ARGV[1], tonumber(ARGV[2])
+local duplicates, entry, counted, writes = {}, {}, {}, {}
 local last = tonumber(redis.call('HGET', KEYS[1], worker) or '-1')
-if number <= last then return {} end
+if number <= last then
+  if number == last then
+    local known = redis.call('HGET', KEYS[1], worker .. ':duplicates') or ''
+    for position in string.gmatch(known, '%d+') do duplicates[#duplicates + 1] = tonumber(position) end
+  end
+  return duplicates
+end
+-- A key of a wrong type stops the script here, not half-way through the writes.
+redis.call('HLEN', KEYS[2])
+redis.call('XLEN', KEYS[3])
 
-local duplicates, entry, counted = {}, {}, {}
 local function count(feed, what)
   if feed ~= '' then
     local name = feed .. ':' .. what
@@ -37,6 +47,7 @@ for f = 1, tonumber(ARGV[5]) do
   local facet, n = ARGV[at], tonumber(ARGV[at + 1])
   at = at + 2
   local latest, measured = KEYS[2 + 2 * f], KEYS[3 + 2 * f]
+  redis.call('HLEN', latest)
   local wanted, times = {}, {}
   for i = 0, n - 1 do
     local key, slot = ARGV[at + 6 * i], ARGV[at + 6 * i + 1]
@@ -85,8 +96,8 @@ for f = 1, tonumber(ARGV[5]) do
       stamps[#stamps + 1] = stamp
     end
   end
-  hset(latest, write)
-  hset(measured, stamps)
+  writes[#writes + 1] = {latest, write}
+  writes[#writes + 1] = {measured, stamps}
   if #events > 0 then
     entry[#entry + 1] = facet
     entry[#entry + 1] = '[' .. table.concat(events, ',') .. ']'
@@ -98,10 +109,11 @@ for f = 1, tonumber(ARGV[5]) do
   at = at + 6 * n
 end
 
+for _, write in ipairs(writes) do hset(write[1], write[2]) end
 if #entry > 0 then
   redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[4], '*', unpack(entry))
 end
 for name, by in pairs(counted) do redis.call('HINCRBY', KEYS[2], name, by) end
 for feed in pairs(feeds) do redis.call('HSET', KEYS[2], feed .. ':last_ms', ARGV[3]) end
-redis.call('HSET', KEYS[1], worker, ARGV[2])
+redis.call('HSET', KEYS[1], worker, ARGV[2], worker .. ':duplicates', table.concat(duplicates, ','))
 return duplicates

@@ -148,7 +148,9 @@ class PassengerCount(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def mark(self) -> str:
-        return self.door or ""
+        # Vehicles send several counts of one time: a door each, or both journeys at a journey's change.
+        onboard = "" if self.estimated else self.onboard
+        return f"{self.door or ''}:{self.boarded}:{self.alighted}:{onboard}"
 
 
 class FuelReading(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,7 +19,7 @@ DRIVING, DWELLING, HELD, LAYOVER = 0, 1, 2, 3
 
 ACCELERATION_MPS2 = 1.0  # standing passengers fall above about 1.2
 BRAKING_MPS2 = 1.1
-_ARRIVED_M = 0.5
+_ARRIVED_M = 0.1
 # Drivers drift around their own pace: correlation time and spread of the speed share.
 _MOOD_TIME_S = 60.0
 _MOOD_SIGMA = 0.027

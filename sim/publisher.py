@@ -87,7 +87,8 @@ class BrokerLink:
                 if readable:
                     self._client.loop_read(1000)
                 self._client.loop_misc()
-                if not self.connected and self._clock() - self._tried_at > _CONNACK_TIMEOUT_S:
+                silent = not self.connected and self._clock() - self._tried_at > _CONNACK_TIMEOUT_S
+                if silent and self._client.socket() is not None:
                     self._give_up("no answer to CONNECT")
             if self._clock() >= deadline:
                 return

@@ -31,7 +31,7 @@ _SLEPT_S = 60.0
 _TOTALS_EVERY_S = 60.0
 _SAVE_EVERY_S = 30.0
 _WAIT_MAX_S = 0.1
-_DRAIN_S = 2.0
+_DRAIN_S = 1.0
 # With --speed the city begins in the past: by at most this share of what Markaz still takes.
 _LEAD_SHARE = 0.9
 
@@ -177,6 +177,8 @@ class Simulation:
         self._lead_s = lead_s
         self._save = save
         self._sent = self._skipped_slices = 0
+        # A broker that takes nothing is not fed beyond this: it would say old things when it wakes.
+        self._unsaid_max = min(INFLIGHT_MAX, 1000 + round(2 * options.vehicles * options.rate_hz))
 
     def live(self, stop: threading.Event) -> None:
         """Run until stopped."""
@@ -214,7 +216,7 @@ class Simulation:
 
     def _step(self, fresh: bool) -> None:
         link = self._link
-        listening = fresh and link.connected and link.unacknowledged < INFLIGHT_MAX
+        listening = fresh and link.connected and link.unacknowledged < self._unsaid_max
         for message in self._town.step(listening=listening):
             link.publish(message.topic, message.payload, retain=message.retain)
             self._sent += 1

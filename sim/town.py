@@ -27,7 +27,6 @@ from sim.truth import Anomaly, rfc3339
 # A fresh city runs so long before anybody looks: buses bunch, stand at stops and at terminals.
 WARM_UP_S = 900
 FUEL_EVERY_S = 10.0
-_SLICE_S = 0.02
 _STEP_MAX_S = 1.0
 # At the start every load is told within so many seconds.
 _FIRST_COUNTS_S = 4.0
@@ -44,6 +43,7 @@ class TownPlan(Struct, frozen=True, kw_only=True):
     start_ms: int  # epoch ms of simulated second 0
     zone: tzinfo
     crowded_from: float = 1.2  # load that the truth calls crowding
+    slice_s: float = 0.02  # moments at which vehicles speak are so far apart
 
 
 class Memory(Struct, frozen=True):
@@ -91,7 +91,7 @@ class Town:
         self._planted: list[Anomaly] = []
 
         self._period_s = 1 / plan.rate_hz
-        count = max(1, round(self._period_s / _SLICE_S))
+        count = max(1, round(self._period_s / plan.slice_s))
         self.slice_s = self._period_s / count
         deal = rng_fleet.permutation(plan.vehicles)
         self._slices: list[I64] = [np.sort(deal[n::count]) for n in range(count)]

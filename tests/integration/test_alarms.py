@@ -142,14 +142,12 @@ def test_killed_at_random_moments_it_loses_and_doubles_no_alarm(city: City, alar
     wait_until(lambda: city.found() == city.expected(), what="the alarms of an undisturbed reader")
     rules = {alarm_id.partition(":")[0] for alarm_id in city.found()}
     assert rules == {"fuel_drop", "overload", "camera_offline", "camera_alert"}
-    written: dict[str, list[int | None]] = {}
     _, transitions = city.store.read_alarms("0-0", block_ms=10)
-    for alarm in transitions:
-        written.setdefault(alarm.id, []).append(alarm.cleared_ms)
-    # In the stream too every alarm clears once and is silent then, whoever wrote it.
-    after_end = {alarm_id: states for alarm_id, states in written.items() if any(states[:-1])}
-    assert after_end == {}
-    assert {alarm_id: states[-1] for alarm_id, states in written.items()} == city.found()
+    # In the stream too every change is there once, whoever wrote it, and an end is the last one.
+    changes = [(alarm.id, alarm.updated_ms, alarm.cleared_ms) for alarm in transitions]
+    assert len(changes) == len(set(changes))
+    assert {alarm_id: cleared_ms for alarm_id, _, cleared_ms in changes} == city.found()
+    assert sum(cleared_ms is not None for *_, cleared_ms in changes) == sum(map(bool, city.found().values()))
 
 
 def test_a_lost_store_is_waited_for_and_is_no_silence_of_feeds(

@@ -36,15 +36,15 @@ def test_a_vehicle_counts_in_its_district_and_its_mahalla() -> None:
     vehicle(picture, "old", age_s=31, onboard=100)
     found = indicators(picture, [], NOW, SETTINGS)
     assert found == {
-        DISTRICT: AreaIndicators(vehicles=2, load=0.75, speed_kmh=18.0, onboard=150),
-        MAHALLA: AreaIndicators(vehicles=1, load=0.5, speed_kmh=18.0, onboard=50),
+        DISTRICT: AreaIndicators(vehicles=2, load=0.75, speed_kmh=18.0, moving=2, onboard=150),
+        MAHALLA: AreaIndicators(vehicles=1, load=0.5, speed_kmh=18.0, moving=1, onboard=50),
     }
 
 
 def test_what_nobody_counts_is_unknown() -> None:
     picture = Picture()
     vehicle(picture, "a")
-    assert indicators(picture, [], NOW, SETTINGS)[MAHALLA] == AreaIndicators(vehicles=1, speed_kmh=18.0)
+    assert indicators(picture, [], NOW, SETTINGS)[MAHALLA] == AreaIndicators(vehicles=1, speed_kmh=18.0, moving=1)
 
 
 def test_open_alarms_count_where_they_are() -> None:
@@ -65,3 +65,13 @@ def test_open_alarms_count_where_they_are() -> None:
     alarms = [alarm("a", MAHALLA), alarm("b", MAHALLA, 2), alarm("c", None)]
     found = indicators(Picture(), alarms, NOW, SETTINGS)
     assert found == {DISTRICT: AreaIndicators(alarms=1), MAHALLA: AreaIndicators(alarms=1)}
+
+
+def test_waiting_vehicles_do_not_slow_an_area_down() -> None:
+    picture = Picture()
+    vehicle(picture, "moves")
+    waits = VehiclePosition(
+        vehicle_id="waits", measured_ms=NOW, received_ms=NOW, lat=41.3, lon=69.3, speed_mps=0.0, mahalla=MAHALLA
+    )
+    picture.apply(waits)
+    assert indicators(picture, [], NOW, SETTINGS)[MAHALLA] == AreaIndicators(vehicles=2, speed_kmh=18.0, moving=1)

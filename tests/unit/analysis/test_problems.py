@@ -59,8 +59,8 @@ def test_many_of_one_kind_in_one_place_are_one_problem_that_never_outranks_the_n
 
 def test_full_and_slow_mahallas_count_with_enough_vehicles_and_districts_do_not() -> None:
     areas = {
-        MAHALLA: AreaIndicators(vehicles=3, load=1.35, speed_kmh=4.0),
-        "1726269041": AreaIndicators(vehicles=2, load=2.0, speed_kmh=0.0),
+        MAHALLA: AreaIndicators(vehicles=3, load=1.35, speed_kmh=4.0, moving=3),
+        "1726269041": AreaIndicators(vehicles=5, speed_kmh=1.0, moving=2),
         DISTRICT: AreaIndicators(vehicles=50, load=2.0),
     }
     found = worst(areas=areas)

@@ -71,8 +71,7 @@ def test_a_retained_camera_status_and_a_case_may_be_old() -> None:
     line = Line()
     assert line.take(status(-86_400, online=False, received_s=0), retained=True) is not None
     assert verdicts(status(-86_400, online=False, received_s=0)) == ["stale"]
-    old = {"measured_ms": NOW - 10**9, "received_ms": NOW}
-    case = Case(source="s", case_id="1", category="c", status="open", lat=41.3, lon=69.25, **old)
+    case = Case(source="s", case_id="1", category="c", status="open", measured_ms=NOW - 10**9, received_ms=NOW)
     assert verdicts(case) == ["pass"]
 
 
