@@ -121,7 +121,7 @@ def test_a_recording_is_replayed_in_full_on_every_broker(broker: Server, start, 
     heard = Heard(broker, "/hfp/v2/journey/#")
     begin = time.time()
     process = start(broker, "replay", str(dump), "--speed", "10000")
-    wait_until(lambda: heard.listen(0.1) or len(heard.messages) >= 1034, what="every line", timeout_s=30)
+    wait_until(lambda: heard.listen(0.1) or len(heard.messages) >= 1034 or process.poll() is not None, what="x", timeout_s=30); print(len(heard.messages), process.communicate()); assert 0
     assert "sent 1034, skipped 0" in process.communicate(timeout=10)[0]
     assert process.returncode == 0
     assert all(" " not in topic for topic, _ in heard.messages)
