@@ -47,6 +47,9 @@ _encode = msgspec.json.Encoder().encode
 _kpis = msgspec.json.Decoder(KpiSample)
 _areas = msgspec.json.Decoder(dict[str, AreaSample])
 _vehicles = msgspec.json.Decoder(dict[str, VehicleSample])
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_area = msgspec.json.Decoder(AreaSample)
+_vehicle = msgspec.json.Decoder(VehicleSample)
 
 
 def kpi_sample(kpis: list[Kpi]) -> bytes:
@@ -100,6 +103,18 @@ def read_area_sample(sample: bytes) -> dict[str, AreaSample]:
 
 def read_vehicle_sample(sample: bytes) -> dict[str, VehicleSample]:
     return _vehicles.decode(sample)
+
+
+def area_in(sample: bytes, code: str) -> AreaSample | None:
+    """One area of a sample, without reading the others; None if it is not in it."""
+    found = _raw.decode(sample).get(code)
+    return None if found is None else _area.decode(found)
+
+
+def vehicle_in(sample: bytes, vehicle_id: str) -> VehicleSample | None:
+    """One vehicle of a sample, without reading the others; None if it was not in service."""
+    found = _raw.decode(sample).get(vehicle_id)
+    return None if found is None else _vehicle.decode(found)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -96,7 +96,7 @@
         "div",
         { className: "tile-value" },
         h("span", { className: "tile-number" }, shown(kpi, kpi.value), h("small", null, detail(kpi))),
-        h("span", { className: "tile-unit" }, markaz.text("unit." + kpi.unit)),
+        detail(kpi) ? null : h("span", { className: "tile-unit" }, markaz.text("unit." + kpi.unit)),
         priorities(kpi),
       ),
       h(Spark, { points: kpi.spark || [] }),
@@ -174,7 +174,7 @@
   function Alarm(props) {
     const alarm = props.alarm;
     const choose = function () {
-      if (markaz.select && alarm.source_kind !== "feed") markaz.select(alarm.source_kind, alarm.source_id, true);
+      if (markaz.select) markaz.select(alarm.source_kind, alarm.source_id, true);
     };
     return h(
       "li",
@@ -240,8 +240,17 @@
           })
           .join(", ");
         return h(
-          "div",
-          { key: feed.feed, className: "feed" + (late ? " late" : ""), "data-feed": feed.feed, title: reasons },
+          "button",
+          {
+            key: feed.feed,
+            type: "button",
+            className: "feed" + (late ? " late" : ""),
+            "data-feed": feed.feed,
+            title: reasons,
+            onClick: function () {
+              if (markaz.select) markaz.select("feed", feed.feed, false);
+            },
+          },
           h("span", { className: "feed-dot", "aria-hidden": true }, late ? "✕" : "●"),
           h("span", { className: "feed-name" }, markaz.text("feed." + feed.feed)),
           h("span", { className: "feed-rate" }, feed.rate_per_s === null ? "–" : markaz.number(feed.rate_per_s, feed.rate_per_s < 10 ? 1 : 0), " ", markaz.text("unit.per_s")),

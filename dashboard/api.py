@@ -41,6 +41,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
     """Every path of the API, and a problem document for what is no path."""
     add_handlers(server)
     stale_ms = int(config.live.vehicle_stale_after_s * 1000)
+    geometries = {code: mapping(area.polygon) for code, area in areas.by_code.items()}
 
     @server.get("/api/v1/vehicles", tags=["vehicles"], summary="Last state of every vehicle, by id")
     async def vehicles(
@@ -90,7 +91,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
     ) -> Response:
         now = now_ms()
         chosen = areas.districts if kind == "district" else areas.mahallas
-        features = [area_json(area, screen) for area in chosen]
+        features = [area_json(area, geometries[area.code], screen) for area in chosen]
         body = {"type": "FeatureCollection", "as_of": _rfc3339(now), "features": features}
         return Response(msgspec_json.encode(body), media_type="application/geo+json")
 
@@ -99,7 +100,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
         found = areas.by_code.get(code)
         if found is None:
             raise Problem(404, "No such area", f"no district or mahalla has the code {code!r}")
-        body = {"as_of": _rfc3339(now_ms()), **area_json(found, screen)}
+        body = {"as_of": _rfc3339(now_ms()), **area_json(found, geometries[found.code], screen)}
         return Response(msgspec_json.encode(body), media_type="application/geo+json")
 
     @server.get("/api/v1/kpis", tags=["city"], summary="The tiles' numbers: value, unit, target, trend, age")
@@ -252,7 +253,7 @@ def camera_json(camera: Camera, now: int) -> Json:
     }
 
 
-def area_json(area: Area, screen: Screen) -> Json:
+def area_json(area: Area, geometry: Json, screen: Screen) -> Json:
     return {
         "type": "Feature",
         "id": area.code,
@@ -264,7 +265,7 @@ def area_json(area: Area, screen: Screen) -> Json:
             "area_ha": area.area_ha,
             "indicators": screen.indicators_of(area.code),
         },
-        "geometry": mapping(area.polygon),
+        "geometry": geometry,
     }
 
 

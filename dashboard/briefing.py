@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from analysis.indicators import indicators
 from analysis.kpis import KpiSettings, kpis
 from analysis.problems import Problem, worst_problems
@@ -19,7 +21,9 @@ from layouts.panel import kind_words, value_words
 _AREA_TOLERANCE_MS = 90_000
 
 
-def brief(config: Config, areas: Areas, state: CityState, store: Store, t: Translator) -> Briefing:
+def brief(
+    config: Config, areas: Areas, state: CityState, hour_ago: Mapping[str, AreaSample], t: Translator
+) -> Briefing:
     """The briefing of this moment."""
     now = now_ms()
     settings = KpiSettings.of(config)
@@ -38,7 +42,6 @@ def brief(config: Config, areas: Areas, state: CityState, store: Store, t: Trans
                 day_ago=None if day is None else day.then,
             )
         )
-    hour_ago = _areas_at(store, now - HOUR_MS)
     districts = []
     for area in areas.districts:
         here, then = found.get(area.code), hour_ago.get(area.code)
@@ -86,7 +89,9 @@ def _line(problem: Problem, areas: Areas, t: Translator) -> ProblemLine:
     )
 
 
-def _areas_at(store: Store, at_ms: int) -> dict[str, AreaSample]:
+def areas_an_hour_ago(store: Store) -> dict[str, AreaSample]:
+    """The sample of the areas nearest to an hour ago; empty where there is none, or no store."""
+    at_ms = now_ms() - HOUR_MS
     try:
         samples = store.samples(AREAS, at_ms - _AREA_TOLERANCE_MS, at_ms + _AREA_TOLERANCE_MS)
     except (StoreDown, StoreRefused):

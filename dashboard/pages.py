@@ -8,15 +8,16 @@ from urllib.parse import parse_qs
 from dash import Dash, Input, Output
 from dash.development.base_component import Component
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from city.areas import Areas
 from city.config import Config
 from city.i18n import LANGUAGES, Translator, translator
-from dashboard.briefing import brief
+from dashboard.briefing import areas_an_hour_ago, brief
 from dashboard.dash_page import DashPage
 from dashboard.screen import Screen
-from dashboard.selected import selected
+from dashboard.selected import past, selected
 from layouts.briefing import briefing
 from layouts.operations import operations, wall
 from layouts.panel import panel, panel_now
@@ -50,14 +51,16 @@ def language_of(search: str | None, config: Config) -> Translator:
 def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geography: frozenset[str]) -> None:
     timezone = config.profile.timezone
 
-    def page_of(path: str, t: Translator) -> Component:
+    async def page_of(path: str, t: Translator) -> Component:
         match path:
             case "/":
                 return operations(config, areas, t, geography)
             case "/wall":
                 return wall(config, areas, t, geography)
             case "/briefing":
-                return briefing(brief(config, areas, screen.state, screen.store, t), config, t)
+                # The store is asked in a thread; the state is read here, where alone it changes.
+                hour_ago = await run_in_threadpool(areas_an_hour_ago, screen.store)
+                return briefing(brief(config, areas, screen.state, hour_ago, t), config, t)
             case _:
                 return not_found(config, t, path)
 
@@ -67,14 +70,15 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
         Input("url", "pathname"),
         Input("url", "search"),
     )
-    def show_page(path: str | None, search: str | None) -> tuple[Component, dict[str, object]]:
+    async def show_page(path: str | None, search: str | None) -> tuple[Component, dict[str, object]]:
         t = language_of(search, config)
-        return page_of((path or "/").rstrip("/") or "/", t), live_settings(config, areas, t)
+        return await page_of((path or "/").rstrip("/") or "/", t), live_settings(config, areas, t)
 
     @app.callback(Output("panel", "children"), Input("selection", "value"), Input("url", "search"))
-    def show_panel(value: Any, search: str | None) -> Component | None:
+    async def show_panel(value: Any, search: str | None) -> Component | None:
         t = language_of(search, config)
-        content = selected(value, config, areas, screen.state, screen.store, t)
+        before = await run_in_threadpool(past, value, screen.store, t)
+        content = selected(value, config, areas, screen.state, screen.indicators, before, t)
         return None if content is None else panel(content, timezone, t)
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
@@ -100,7 +104,7 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
             if value:
                 _, search = await page.ask("url", "search")
                 t = language_of(search, config)
-                content = selected(value, config, areas, screen.state, None, t)
+                content = selected(value, config, areas, screen.state, screen.indicators, None, t)
                 if content is not None:
                     page.show("panel-now", {"children": panel_now(content, timezone, t)})
             return answered

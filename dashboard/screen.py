@@ -7,6 +7,7 @@ changes or the store comes or goes.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from msgspec import to_builtins
 
 from analysis.indicators import AreaIndicators, indicators
 from analysis.kpis import Kpi, KpiSettings, kpis
-from analysis.trend import HOUR_MS, Series, compare, sparkline
+from analysis.trend import HOUR_MS, TOLERANCE_MS, Series, compare, sparkline
 from city.areas import Areas
 from city.config import Config
 from city.models import CameraStatus, Event, VehicleEvent
@@ -52,7 +53,7 @@ class Screen:
         self._cameras_changed = True
         self._alarms_sent: tuple[str, ...] | None = None
         self._store_up_sent: bool | None = None
-        self._indicators: dict[str, AreaIndicators] = {}
+        self.indicators: dict[str, AreaIndicators] = {}
         self._beat: asyncio.Task[None] | None = None
 
     @property
@@ -80,8 +81,10 @@ class Screen:
         """The tiles in order: value, unit, target, an hour ago, sparkline of the last hour, age."""
         now = now_ms()
         tiles = []
+        samples = self.state.samples
+        recent = samples[bisect_left(samples, now - HOUR_MS - TOLERANCE_MS, key=lambda sample: sample[0]) :]
         for kpi in self.kpis():
-            series = [(at, sample.get(kpi.name)) for at, sample in self.state.samples if at >= now - HOUR_MS - 180_000]
+            series = [(at, sample.get(kpi.name)) for at, sample in recent]
             trend = compare(series, kpi.value, now, HOUR_MS)
             tiles.append(
                 {
@@ -101,7 +104,7 @@ class Screen:
 
     def indicators_of(self, code: str) -> Mapping[str, Any]:
         """An area's live numbers; zero vehicles and alarms where nothing is there."""
-        found: dict[str, Any] = to_builtins(self._indicators.get(code, AreaIndicators()))
+        found: dict[str, Any] = to_builtins(self.indicators.get(code, AreaIndicators()))
         return found
 
     # --- from the feed, on the event loop ------------------------------------------------------
@@ -144,8 +147,8 @@ class Screen:
             self.frames.put("cameras", cameras_frame(self.state.picture.cameras))
         # Also without news: the ages in it grow, and a page that hears nothing must know that it is cut off.
         self._send_vehicles()
-        self._indicators = indicators(self.state.picture, self.state.open_alarms(), now, self._settings)
-        self.frames.put("areas", areas_frame(self._indicators, self._codes))
+        self.indicators = indicators(self.state.picture, self.state.open_alarms(), now, self._settings)
+        self.frames.put("areas", areas_frame(self.indicators, self._codes))
         self._send_summary()
 
     def _send_vehicles(self) -> None:

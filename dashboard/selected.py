@@ -2,48 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.indicators import indicators
-from analysis.kpis import MPS_TO_KMH, KpiSettings, camera_state
+from msgspec import Struct
+
+from analysis.indicators import AreaIndicators
+from analysis.kpis import MPS_TO_KMH, camera_state
 from analysis.picture import Camera, Vehicle
-from analysis.samples import AREAS, VEHICLES, read_area_sample, read_vehicle_sample
+from analysis.samples import AREAS, VEHICLES, area_in, vehicle_in
 from analysis.trend import HOUR_MS
 from city.areas import Area, AreaKind, Areas
 from city.config import Config
 from city.i18n import Translator
 from city.models import Alarm
-from city.store import Store, StoreDown, StoreRefused, now_ms
+from city.store import Store, StoreDown, StoredReject, StoreRefused, now_ms
 from dashboard.feed import CityState
 from layouts.figures import Line
-from layouts.panel import Panel, Row, kind_words
+from layouts.panel import Note, Panel, Row, kind_words
 
 _ALARMS_SHOWN = 6
 _EVENTS_SHOWN = 6
+_REJECTS_SEARCHED = 500
+_REJECTS_SHOWN = 8
+_PAYLOAD_SHOWN = 300  # bytes; the API gives the whole message
+
+Indicators = Mapping[str, AreaIndicators]
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """What only the store knows of a selection; read in a thread, because it may have to wait."""
+
+    lines: tuple[Line, ...] = ()
+    rejects: Sequence[StoredReject] = ()
+
+
+def past(value: Any, store: Store, t: Translator) -> Past:
+    """The last hour of a vehicle or an area, the last rejects of a feed; empty if the store is away."""
+    kind, item = _kind_and_id(value)
+    try:
+        if kind == "vehicle":
+            return Past(lines=_vehicle_hour(item, store.samples(VEHICLES, now_ms() - HOUR_MS), t))
+        if kind == "area":
+            return Past(lines=_area_hour(item, store.samples(AREAS, now_ms() - HOUR_MS), t))
+        if kind == "feed":
+            recent = store.rejects(limit=_REJECTS_SEARCHED)
+            return Past(rejects=[reject for reject in recent if reject.feed == item][:_REJECTS_SHOWN])
+    except (StoreDown, StoreRefused):
+        pass  # the banner says so; the panel still shows what is in memory
+    return Past()
 
 
 def selected(
-    value: Any, config: Config, areas: Areas, state: CityState, store: Store | None, t: Translator
+    value: Any, config: Config, areas: Areas, state: CityState, found: Indicators, before: Past | None, t: Translator
 ) -> Panel | None:
     """The panel of `value` ({kind, id}); None if nothing is selected.
 
-    Without a `store` the last hour is left out. What is not known (any more) gets a panel that says so.
+    What is not known (any more) gets a panel that says so.
     """
-    if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+    kind, item = _kind_and_id(value)
+    before = before or Past()
+    if kind == "":
         return None
-    kind, item = value.get("kind"), value["id"]
     if kind == "vehicle" and item in state.picture.vehicles:
-        return _vehicle(state.picture.vehicles[item], config, areas, state, store, t)
+        return _vehicle(state.picture.vehicles[item], config, areas, state, before, t)
     if kind == "camera" and item in state.picture.cameras:
         return _camera(state.picture.cameras[item], config, areas, state, t)
     if kind == "area" and item in areas.by_code:
-        return _area(areas.by_code[item], config, state, store, t)
+        return _area(areas.by_code[item], config, state, found, before, t)
+    if kind == "feed":
+        return _feed(item, state, before, t)
     return Panel(title=item[:64], subtitle=t("panel.unknown", id=item[:64]), rows=(), alarms=())
 
 
-def _vehicle(
-    vehicle: Vehicle, config: Config, areas: Areas, state: CityState, store: Store | None, t: Translator
-) -> Panel:
+def _kind_and_id(value: Any) -> tuple[str, str]:
+    """What the browser says is selected; empty words for nothing or nonsense."""
+    if not isinstance(value, dict):
+        return "", ""
+    kind, item = value.get("kind"), value.get("id")
+    return (kind, item) if isinstance(kind, str) and isinstance(item, str) else ("", "")
+
+
+def _vehicle(vehicle: Vehicle, config: Config, areas: Areas, state: CityState, before: Past, t: Translator) -> Panel:
     now = now_ms()
     position, newest, count, fuel = vehicle.position, vehicle.newest, vehicle.passengers, vehicle.fuel
     rows: list[Row] = []
@@ -94,7 +134,7 @@ def _vehicle(
         subtitle=" · ".join(word for word in words if word),
         rows=rows,
         alarms=_alarms(state, "vehicle", vehicle.vehicle_id),
-        lines=_vehicle_hour(vehicle.vehicle_id, store, t),
+        lines=before.lines,
         axis=t("unit.kmh"),
         second_axis="%",
     )
@@ -127,10 +167,9 @@ def _camera(camera: Camera, config: Config, areas: Areas, state: CityState, t: T
     )
 
 
-def _area(area: Area, config: Config, state: CityState, store: Store | None, t: Translator) -> Panel:
+def _area(area: Area, config: Config, state: CityState, everywhere: Indicators, before: Past, t: Translator) -> Panel:
     now = now_ms()
-    settings = KpiSettings.of(config)
-    found = indicators(state.picture, state.open_alarms(), now, settings).get(area.code)
+    found = everywhere.get(area.code)
     field = "district" if area.kind is AreaKind.DISTRICT else "mahalla"
     inside = [v for v in state.picture.vehicles.values() if v.position and getattr(v.position, field) == area.code]
     newest_ms = max((v.position.measured_ms for v in inside if v.position), default=None)
@@ -154,16 +193,39 @@ def _area(area: Area, config: Config, state: CityState, store: Store | None, t: 
         subtitle=f"{t(area.kind.value)} · {area.code}",
         rows=rows,
         alarms=_ranked(alarms),
-        lines=_area_hour(area.code, store, t),
+        lines=before.lines,
         axis=t("unit.kmh"),
         second_axis="%",
     )
 
 
-def _vehicle_hour(vehicle_id: str, store: Store | None, t: Translator) -> tuple[Line, ...]:
-    samples = _hour(store, VEHICLES)
+def _feed(feed: str, state: CityState, before: Past, t: Translator) -> Panel:
+    now = now_ms()
+    rows: list[Row] = []
+    for known in state.rates.feeds(now):
+        if known.count.feed == feed:
+            count = known.count
+            rows = [
+                Row(label="panel.received", value=t.number(count.received), age_s=known.age_s),
+                Row(label="panel.stored", value=t.number(count.stored)),
+                Row(label="panel.late", value=t.number(count.late)),
+                *(Row(label=f"reject.{reason}", value=t.number(n)) for reason, n in count.rejected.items()),
+            ]
+    notes = [
+        Note(
+            head=t(f"reject.{reject.reason}"),
+            words=reject.detail,
+            source=f"{reject.topic}\n{reject.payload[:_PAYLOAD_SHOWN].decode('utf-8', 'backslashreplace')}",
+            age_s=(now - reject.received_ms) / 1000,
+        )
+        for reject in before.rejects
+    ]
+    return Panel(title=t(f"feed.{feed}"), subtitle=feed, rows=rows, alarms=_alarms(state, "feed", feed), notes=notes)
+
+
+def _vehicle_hour(vehicle_id: str, samples: Sequence[tuple[int, bytes]], t: Translator) -> tuple[Line, ...]:
     times = [at for at, _ in samples]
-    of_one = [read_vehicle_sample(sample).get(vehicle_id) for _, sample in samples]
+    of_one = [vehicle_in(sample, vehicle_id) for _, sample in samples]
     if not any(of_one):
         return ()
     return (
@@ -175,10 +237,9 @@ def _vehicle_hour(vehicle_id: str, store: Store | None, t: Translator) -> tuple[
     )
 
 
-def _area_hour(code: str, store: Store | None, t: Translator) -> tuple[Line, ...]:
-    samples = _hour(store, AREAS)
+def _area_hour(code: str, samples: Sequence[tuple[int, bytes]], t: Translator) -> tuple[Line, ...]:
     times = [at for at, _ in samples]
-    of_one = [read_area_sample(sample).get(code) for _, sample in samples]
+    of_one = [area_in(sample, code) for _, sample in samples]
     if not any(of_one):
         return ()
     return (
@@ -187,15 +248,6 @@ def _area_hour(code: str, store: Store | None, t: Translator) -> tuple[Line, ...
             name=t("load"), times_ms=times, values=[_percent(s.load) if s else None for s in of_one], second_axis=True
         ),
     )
-
-
-def _hour(store: Store | None, series: str) -> list[tuple[int, bytes]]:
-    if store is None:
-        return []
-    try:
-        return store.samples(series, now_ms() - HOUR_MS)
-    except (StoreDown, StoreRefused):
-        return []  # the banner says why; the panel still shows what is in memory
 
 
 def _alarms(state: CityState, kind: str, item: str) -> list[Alarm]:

@@ -23,6 +23,15 @@ class Row(Struct, frozen=True, kw_only=True):
     age_s: float | None = None  # None: the value has no age of its own
 
 
+class Note(Struct, frozen=True, kw_only=True):
+    """A message that was rejected, as a person reads it."""
+
+    head: str
+    words: str
+    source: str  # topic and payload, shown as they came
+    age_s: float
+
+
 class Panel(Struct, frozen=True, kw_only=True):
     """Everything a panel shows, in words already."""
 
@@ -33,6 +42,7 @@ class Panel(Struct, frozen=True, kw_only=True):
     lines: Sequence[Line] = ()
     axis: str = ""
     second_axis: str | None = None
+    notes: Sequence[Note] = ()
 
 
 def age_words(seconds: float | None, t: Translator) -> str:
@@ -80,6 +90,7 @@ def panel(content: Panel, timezone: str, t: Translator) -> Component:
             ),
             html.Div(panel_now(content, timezone, t), id="panel-now"),
             html.H3(t("panel.hour")) if content.lines else None,
+            _notes(content.notes, t) if content.notes else None,
             _hour(content, timezone, t),
         ],
         className="panel",
@@ -127,3 +138,17 @@ def _hour(content: Panel, timezone: str, t: Translator) -> Component | None:
         className="graph",
         responsive=True,
     )
+
+
+def _notes(notes: Sequence[Note], t: Translator) -> Component:
+    items = [
+        html.Li(
+            [
+                html.Div([html.B(note.head), html.Time(age_words(note.age_s, t))]),
+                html.P(note.words),
+                html.Pre(note.source),
+            ]
+        )
+        for note in notes
+    ]
+    return html.Section([html.H3(t("panel.rejects")), html.Ol(items, className="panel-notes")])
