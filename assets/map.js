@@ -10,6 +10,7 @@
   const STALE = 1;
   const HAS_BEARING = 2;
   const TROLLEYBUS = 4;
+  const SLOW_AGE_STEP_S = 10;
   const HIT_PX = 11;
 
   let map = null; // the newest map made on this page
@@ -33,7 +34,7 @@
     return bytes;
   }
 
-  /* Columns one after another: x, y as uint16 in the roster's Mercator box, then six of uint8. */
+  /* Columns one after another: x, y as uint16 in the roster's Mercator box, then eight of uint8. */
   function decode(frame) {
     const bytes = bytesOf(frame.data);
     const n = frame.n;
@@ -52,6 +53,8 @@
       fuel: column(3),
       age: column(4),
       flags: column(5),
+      loadAge: column(6),
+      fuelAge: column(7),
     };
   }
 
@@ -111,6 +114,8 @@
       speed: known(fleet.speed[index]),
       fuel: known(fleet.fuel[index]),
       age_s: fleet.age[index],
+      loadAge_s: fleet.loadAge[index] * SLOW_AGE_STEP_S,
+      fuelAge_s: fleet.fuelAge[index] * SLOW_AGE_STEP_S,
       world: world(index),
     };
   };
@@ -441,11 +446,16 @@
       if (!vehicle) return null;
       const head = [vehicle.id, t(vehicle.trolleybus ? "mode.trolleybus" : "mode.bus")];
       if (vehicle.route) head.push(t("route", { route: vehicle.route }));
+      const aged = function (name, value, unit, age_s) {
+        return value === null ? null : t(name) + " " + known(value, unit) + " · " + t("age", { age: markaz.age(age_s) });
+      };
       return [
         head.join(" · "),
-        t("load") + " " + known(vehicle.load, "%") + " · " + known(vehicle.speed, t("unit.kmh")) + (vehicle.fuel === null ? "" : " · " + t("fuel") + " " + known(vehicle.fuel, "%")),
-        (vehicle.stale ? "✕ " + t("stale") + " · " : "") + t("age", { age: markaz.age(vehicle.age_s) }),
-      ];
+        aged("speed", vehicle.speed, t("unit.kmh"), vehicle.age_s) || t("panel.position") + " · " + t("age", { age: markaz.age(vehicle.age_s) }),
+        aged("load", vehicle.load, "%", vehicle.loadAge_s),
+        aged("fuel", vehicle.fuel, "%", vehicle.fuelAge_s),
+        vehicle.stale ? "✕ " + t("stale") : null,
+      ].filter(Boolean);
     }
     if (thing.kind === "camera") {
       const at = cameras ? cameras.ids.indexOf(thing.id) : -1;

@@ -1,7 +1,7 @@
 """From the city's state to what the browser draws: whole frames, encoded once for all screens.
 
 A frame replaces the one before it; losing one loses nothing. Vehicles are packed as columns of
-small integers (10 bytes a vehicle), positions in Web Mercator within a fixed box, so that the
+small integers (12 bytes a vehicle), positions in Web Mercator within a fixed box, so that the
 browser only scales and shifts.
 """
 
@@ -18,6 +18,7 @@ from analysis.picture import Camera, Picture, Vehicle
 from city.models import Alarm, Mode
 
 UNKNOWN = 255  # of a one-byte column
+SLOW_AGE_STEP_MS = 10_000  # loads and fuel levels are told at stops and now and then: tens of seconds say enough
 STALE = 1
 HAS_BEARING = 2
 TROLLEYBUS = 4
@@ -104,6 +105,10 @@ class VehicleTable:
         self._speed[row] = _byte(None if newest.speed_mps is None else newest.speed_mps * _MPS_TO_KMH)
         self._fuel[row] = _byte(vehicle.fuel_pct)
         self._measured[row] = position.measured_ms
+        # A load may come with the position itself (occupancy) instead of from counters.
+        counted = vehicle.passengers is not None and vehicle.passengers.onboard is not None
+        self._load_ms[row] = vehicle.passengers.measured_ms if counted and vehicle.passengers else newest.measured_ms
+        self._fuel_ms[row] = vehicle.fuel.measured_ms if vehicle.fuel else 0
 
     def roster(self) -> dict[str, Any]:
         return {"rev": self.revision, "box": self.box, "ids": list(self._ids), "routes": list(self._routes)}
@@ -124,6 +129,8 @@ class VehicleTable:
             self._fuel[:n],
             age_s,
             flags,
+            _slow_age(now_ms, self._load_ms[:n]),
+            _slow_age(now_ms, self._fuel_ms[:n]),
         )
         data = b64encode(b"".join(column.tobytes() for column in columns)).decode("ascii")
         return {"rev": self.revision, "seq": self.sequence, "at": now_ms, "n": n, "data": data}
@@ -154,6 +161,7 @@ class VehicleTable:
         self._bearing, self._flags = grown("_bearing", np.uint8), grown("_flags", np.uint8)
         self._load, self._speed = grown("_load", np.uint8), grown("_speed", np.uint8)
         self._fuel, self._measured = grown("_fuel", np.uint8), grown("_measured", np.int64)
+        self._load_ms, self._fuel_ms = grown("_load_ms", np.int64), grown("_fuel_ms", np.int64)
 
 
 def cameras_frame(cameras: Mapping[str, Camera]) -> dict[str, Any]:
@@ -200,6 +208,11 @@ def alarms_frame(alarms: Sequence[Alarm], now_ms: int) -> dict[str, Any]:
 def changed_vehicles(picture: Picture, vehicle_ids: Iterable[str]) -> list[Vehicle]:
     """The vehicles of these ids, each once."""
     return [picture.vehicles[vehicle_id] for vehicle_id in dict.fromkeys(vehicle_ids) if vehicle_id in picture.vehicles]
+
+
+def _slow_age(now_ms: int, measured_ms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Ages in steps of ten seconds; the last step stands for everything older."""
+    return np.clip((now_ms - measured_ms) // SLOW_AGE_STEP_MS, 0, UNKNOWN - 1).astype(np.uint8)
 
 
 def _byte(value: float | None) -> int:

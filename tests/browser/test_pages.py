@@ -43,7 +43,8 @@ def test_a_published_position_moves_its_marker_and_paints_it(city: City, watched
         """([x, y]) => {
           const canvas = document.querySelector('.city-canvas');
           const ratio = window.devicePixelRatio;
-          const data = canvas.getContext('2d').getImageData((x - 4) * ratio, (y - 4) * ratio, 8 * ratio, 8 * ratio).data;
+          const around = [(x - 4) * ratio, (y - 4) * ratio, 8 * ratio, 8 * ratio];
+          const data = canvas.getContext('2d').getImageData(...around).data;
           let painted = 0;
           for (let at = 3; at < data.length; at += 4) if (data[at] > 200) painted++;
           return painted;
@@ -106,7 +107,7 @@ def test_view_zoom_and_selection_survive_updates_and_a_reload(city: City, watche
     for step in range(5):
         city.position("kept", 41.33, 69.30 + step * 0.0001, route="8")
         page.wait_for_timeout(300)
-    view = "(() => { const m = window.markaz.leaflet(); return [m.getCenter().lat, m.getCenter().lng, m.getZoom()]; })()"
+    view = "(m => [m.getCenter().lat, m.getCenter().lng, m.getZoom()])(window.markaz.leaflet())"
     kept = page.evaluate(view)
     assert kept == pytest.approx([41.33, 69.30, 14], abs=1e-3)
     page.reload()
@@ -126,6 +127,52 @@ def test_an_open_panel_follows_its_vehicle(city: City, watched: Watched) -> None
     page.locator("#panel-now", has_text="18 km/h").wait_for(timeout=10_000)
     page.locator("#panel-close").click()
     page.locator(".panel").wait_for(state="detached", timeout=5_000)
+
+
+def test_hovering_tells_each_value_with_its_own_age(city: City, watched: Watched) -> None:
+    page = watched.open(city.url())
+    city.publish("vehicle/hovered/passengers", {"ts": now(100), "onboard": 30, "capacity": 60})
+    city.publish("vehicle/hovered/fuel", {"ts": now(50), "level_l": 50, "capacity_l": 100})
+    city.position("hovered", 41.27, 69.33, speed_mps=10, route="31")
+    drawn = wait_drawn(page, "hovered")
+    box = page.locator(".leaflet-container").bounding_box()
+    page.mouse.move(box["x"] + drawn["x"], box["y"] + drawn["y"])
+    tip = page.locator(".map-tip", has_text="hovered")
+    tip.wait_for(timeout=5_000)
+    words = tip.inner_text()
+    assert "route 31" in words
+    assert "36 km/h" in words
+    assert "Load 50 % · 2 min ago" in words
+    assert "Fuel 50 % · 50 s ago" in words or "Fuel 50 % · 60 s ago" in words
+    page.mouse.click(box["x"] + drawn["x"], box["y"] + drawn["y"])
+    page.locator(".panel h2", has_text="hovered").wait_for(timeout=5_000)
+
+
+def test_pages_can_be_changed_back_and_forth_without_losing_the_stream(city: City, watched: Watched) -> None:
+    page = watched.open(city.url())
+    city.position("tourist", 41.31, 69.21, ago_s=20)
+    wait_drawn(page, "tourist")
+    nodes = page.evaluate("document.querySelectorAll('*').length")
+    for _ in range(3):
+        page.locator(".head nav a", has_text="Briefing").click()
+        page.locator(".briefing h1").wait_for(timeout=10_000)
+        page.locator(".head nav a", has_text="Operations").click()
+        page.locator(".operations .tiles").wait_for(timeout=10_000)
+    assert page.evaluate("document.querySelectorAll('canvas.city-canvas').length") == 1
+    assert page.evaluate("document.querySelectorAll('*').length") <= nodes + 40
+    before = wait_drawn(page, "tourist")
+    city.position("tourist", 41.31, 69.214)
+    page.wait_for_function("([x]) => window.markaz.whereDrawn('tourist').x > x + 1", arg=[before["x"]], timeout=10_000)
+    assert watched.errors == []
+
+
+def test_a_feed_opens_to_its_last_rejected_messages(city: City, watched: Watched) -> None:
+    page = watched.open(city.url())
+    city.publish("vehicle/wrong/passengers", b'{"ts": "yesterday", "onboard": 1}')
+    page.locator("[data-feed='vehicle/passengers']").click(timeout=10_000)
+    note = page.locator(".panel-notes li", has_text="yesterday").first
+    note.wait_for(timeout=10_000)
+    assert "unreadable time" in note.inner_text()
 
 
 def test_a_silent_vehicle_turns_stale_and_says_how_old_it_is(city: City, watched: Watched) -> None:

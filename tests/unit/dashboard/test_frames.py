@@ -56,9 +56,9 @@ def vehicle(*events: Event) -> Vehicle:
 def unpack(frame: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """What assets/map.js does."""
     data, n = b64decode(frame["data"]), frame["n"]
-    assert len(data) == 10 * n
+    assert len(data) == 12 * n
     columns = {"x": np.frombuffer(data, "<u2", n, 0), "y": np.frombuffer(data, "<u2", n, 2 * n)}
-    for at, name in enumerate(("bearing", "load", "speed", "fuel", "age", "flags")):
+    for at, name in enumerate(("bearing", "load", "speed", "fuel", "age", "flags", "load_age", "fuel_age")):
         columns[name] = np.frombuffer(data, np.uint8, n, 4 * n + at * n)
     return columns
 
@@ -91,6 +91,10 @@ def test_each_side_of_a_vehicle_has_its_column() -> None:
     )
     packed.update(one)
     columns = unpack(packed.pack(NOW + 7_400))
+    assert (columns["load_age"][0], columns["fuel_age"][0]) == (0, 0)
+    later = unpack(packed.pack(NOW + 3_600_000))
+    assert (later["load_age"][0], later["fuel_age"][0]) == (254, 254)
+    assert unpack(packed.pack(NOW + 25_000))["load_age"][0] == 2
     assert columns["bearing"][0] == 64
     assert columns["speed"][0] == 36
     assert columns["load"][0] == 120

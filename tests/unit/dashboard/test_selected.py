@@ -42,9 +42,7 @@ def areas(config: Config) -> Areas:
 
 
 def show(config: Config, areas: Areas, state: CityState, kind: str, item: str, **more: Any) -> Panel:
-    found = selected(
-        {"kind": kind, "id": item}, config, areas, state, more.get("found", {}), more.get("before"), T
-    )
+    found = selected({"kind": kind, "id": item}, config, areas, state, more.get("found", {}), more.get("before"), T)
     assert found is not None
     return found
 
