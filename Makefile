@@ -12,6 +12,7 @@ PACKAGES := analysis city dashboard ingest layouts markaz sim
 # `make run MARKAZ_SIMULATE=0` waits for a real city.
 MARKAZ_SIMULATE ?= 1
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # What is installed is known by the content of what was asked for, and by the place: scripts hold absolute paths.
 key = $(shell { pwd; cat $(1) pyproject.toml; } | cksum | tr ' ' -)
@@ -42,7 +43,7 @@ fmt: $(TEST_STAMP) ## format and repair what can be repaired
 	$(BIN)/ruff check --fix .
 
 bench: $(TEST_STAMP) browser ## measure; results in bench/results/
-	@exec $(BIN)/python -m pytest bench $(PYTEST_ARGS)
+	@$(BIN)/python bench/stages.py && exec $(BIN)/python bench/live.py $(BENCH_ARGS)
 
 install: $(RUN_STAMP) ## what `make run` needs, without starting it
 
