@@ -7,6 +7,7 @@ refused with its path, what was given and what is allowed.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,6 +20,8 @@ from city.i18n import Language
 ENV_PREFIX = "MARKAZ_"
 # Read by the command line itself, not part of the settings.
 ENV_NOT_SETTINGS = frozenset({"MARKAZ_CONFIG"})
+
+_PASSWORD_IN_URL = re.compile(r"://[^/]*@")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
@@ -242,9 +245,13 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     sources = _overlay(given, environ)
     given["root"] = path.resolve().parent
     try:
-        return Config.model_validate(given)
+        config = Config.model_validate(given)
     except ValidationError as error:
         raise ConfigError(_explain(error, sources, path)) from None
+    # Relative paths lie beside config.yaml, wherever a process is started.
+    ca_file = config.mqtt.ca_file and config.root / config.mqtt.ca_file
+    mqtt = config.mqtt.model_copy(update={"ca_file": ca_file})
+    return config.model_copy(update={"data_dir": config.root / config.data_dir, "mqtt": mqtt})
 
 
 def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
@@ -285,7 +292,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str], path: Path) -> 
             allowed = ", ".join(_allowed_keys(problem["loc"][:-1]))
             what = f"unknown key (allowed here: {allowed})"
         elif where:
-            given = "(hidden)" if where.endswith("password") else repr(problem["input"])
+            given = "(hidden)" if where.endswith("password") else _PASSWORD_IN_URL.sub("://…@", repr(problem["input"]))
             what = f"{what}, not {given}"
         lines.append(f"{source}: {where}: {what}" if where else f"{source}: {what}")
     return "; ".join(lines)

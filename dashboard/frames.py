@@ -212,7 +212,8 @@ def changed_vehicles(picture: Picture, vehicle_ids: Iterable[str]) -> list[Vehic
 
 def _slow_age(now_ms: int, measured_ms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Ages in steps of ten seconds; the last step stands for everything older."""
-    return np.clip((now_ms - measured_ms) // SLOW_AGE_STEP_MS, 0, UNKNOWN - 1).astype(np.uint8)
+    steps: np.ndarray[Any, Any] = np.clip((now_ms - measured_ms) // SLOW_AGE_STEP_MS, 0, UNKNOWN - 1)
+    return steps.astype(np.uint8)
 
 
 def _byte(value: float | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 
 import structlog
 import uvicorn
@@ -27,6 +28,9 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     port = config.http.port or DEFAULT_PORT
     application = build(config)
     log.info("dashboard_listens", host=config.http.host, port=port, pid=os.getpid())
+    # uvicorn stops cleanly and then raises the signal once more: by then it has nothing left to do.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: None)
     uvicorn.run(
         application,
         host=config.http.host,

@@ -16,6 +16,7 @@ from city.config import Config
 from city.i18n import LANGUAGES, Translator, translator
 from dashboard.briefing import areas_an_hour_ago, brief
 from dashboard.dash_page import DashPage
+from dashboard.problems import Problem
 from dashboard.screen import Screen
 from dashboard.selected import past, selected
 from layouts.briefing import briefing
@@ -40,6 +41,10 @@ def add_geography(server: FastAPI, config: Config, geography: frozenset[str]) ->
             methods=["GET"],
             include_in_schema=False,
         )
+
+    @server.get("/geo/{path:path}", include_in_schema=False)
+    async def nothing(path: str) -> None:
+        raise Problem(404, "No such layer", f"/geo/{path}: the city has no such layer")
 
 
 def language_of(search: str | None, config: Config) -> Translator:

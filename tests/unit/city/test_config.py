@@ -48,7 +48,22 @@ def test_the_shipped_settings_are_the_defaults() -> None:
     """Whoever reads config.yaml reads what applies without it."""
     shipped = load_config(SHIPPED, {})
     bare = Config(cities=shipped.cities)
-    assert shipped.model_dump() == bare.model_dump()
+    assert shipped.model_dump(exclude={"data_dir"}) == bare.model_dump(exclude={"data_dir"})
+    assert shipped.data_dir == SHIPPED.resolve().parent / bare.data_dir
+
+
+def test_relative_paths_lie_beside_the_settings_file(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(SHIPPED.read_text(encoding="utf-8"), encoding="utf-8")
+    given = {"MARKAZ_DATA_DIR": "state", "MARKAZ_MQTT__CA_FILE": "ca.pem"}
+    config = load_config(tmp_path / "config.yaml", given)
+    assert (config.data_dir, config.mqtt.ca_file) == (tmp_path / "state", tmp_path / "ca.pem")
+    assert load_config(tmp_path / "config.yaml", {"MARKAZ_DATA_DIR": "/srv/markaz"}).data_dir == Path("/srv/markaz")
+
+
+def test_a_password_in_an_ill_formed_url_is_not_told() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config(SHIPPED, {"MARKAZ_REDIS__URL": "http://user:hush@host"})
+    assert "hush" not in str(refused.value)
 
 
 def test_the_shipped_file_names_every_setting() -> None:
