@@ -12,6 +12,7 @@ from city.models import Alarm
 
 STANDING_MPS = 0.5
 
+
 class AreaIndicators(Struct, frozen=True, kw_only=True):
     """One area now. None is unknown; an area that nothing is known of is not in the answer."""
 
@@ -38,6 +39,7 @@ def indicators(
 ) -> dict[str, AreaIndicators]:
     """Indicators by district and mahalla code, of areas with a vehicle in service or an open alarm."""
     oldest_ms = now_ms - settings.vehicle_stale_after_s * 1000
+    oldest_count_ms = now_ms - settings.count_stale_after_s * 1000
     default = settings.capacity_default
     areas: dict[str, _Sums] = {}
     for vehicle in picture.vehicles.values():
@@ -47,10 +49,10 @@ def indicators(
         count = vehicle.passengers
         onboard: int | None = None
         load = places = 0.0
-        if count is not None and count.onboard is not None:
+        if count is not None and count.onboard is not None and count.measured_ms >= oldest_count_ms:
             onboard = max(0, count.onboard)
             load, places = onboard, count.capacity or default
-        elif (share := vehicle.load(default)) is not None:
+        elif (count is None or count.onboard is None) and (share := vehicle.load(default)) is not None:
             places = vehicle.capacity(default)
             load = share * places
         for code in (position.district, position.mahalla):

@@ -32,6 +32,7 @@ class KpiSettings(Struct, frozen=True, kw_only=True):
     vehicle_stale_after_s: float
     camera_stale_after_s: float
     capacity_default: int
+    count_stale_after_s: float = 1800.0
 
     @classmethod
     def of(cls, config: Config) -> KpiSettings:
@@ -39,6 +40,7 @@ class KpiSettings(Struct, frozen=True, kw_only=True):
             vehicle_stale_after_s=config.live.vehicle_stale_after_s,
             camera_stale_after_s=config.live.camera_stale_after_s,
             capacity_default=config.kpis.capacity_default,
+            count_stale_after_s=config.kpis.count_stale_after_s,
         )
 
 
@@ -95,6 +97,7 @@ def kpis(
 
 def _of_vehicles(picture: Picture, now_ms: int, settings: KpiSettings) -> list[Kpi]:
     oldest_ms = now_ms - settings.vehicle_stale_after_s * 1000
+    oldest_count_ms = now_ms - settings.count_stale_after_s * 1000
     known = serving = counted = onboard_sum = speeds = 0
     load_sum = places_sum = speed_sum = 0.0
     newest_ms = count_ms = load_ms = speed_ms = 0
@@ -115,6 +118,8 @@ def _of_vehicles(picture: Picture, now_ms: int, settings: KpiSettings) -> list[K
             speed_ms = max(speed_ms, at_ms)
         count = vehicle.passengers
         if count is not None and count.onboard is not None:
+            if count.measured_ms < oldest_count_ms:
+                continue
             counted += 1
             onboard = max(0, count.onboard)
             onboard_sum += onboard

@@ -131,6 +131,13 @@ class Picture:
                 self.cases[event.key] = event
         return True
 
+    def forget_vehicles(self, oldest_ms: int) -> None:
+        """Drop the vehicles that said nothing since `oldest_ms`."""
+        for vehicle_id, vehicle in list(self.vehicles.items()):
+            sides = (vehicle.position, vehicle.status, vehicle.passengers, vehicle.fuel)
+            if max((side.measured_ms for side in sides if side is not None), default=0) < oldest_ms:
+                del self.vehicles[vehicle_id]
+
     def _vehicle(self, vehicle_id: str) -> Vehicle:
         vehicle = self.vehicles.get(vehicle_id)
         if vehicle is None:

@@ -19,6 +19,11 @@
   let heardAt = performance.now();
   let settings = { text: {}, lang: "en", timezone: "UTC", page_stale_after_s: 4, number: { decimal: ".", group: " " } };
   let link = "connecting";
+  let serverOffset = 0; // the server's clock less this machine's: ages go by the server's
+
+  function now() {
+    return Date.now() + serverOffset;
+  }
 
   function on(name, callback) {
     (subscribers[name] = subscribers[name] || new Set()).add(callback);
@@ -31,7 +36,11 @@
   function publish(name, value) {
     frames[name] = value;
     (subscribers[name] || []).forEach(function (callback) {
-      callback(value);
+      try {
+        callback(value);
+      } catch (error) {
+        console.error(error); // one part's fault must not take the page's feed
+      }
     });
   }
 
@@ -44,6 +53,11 @@
     const whole = parts[0].replace(/\B(?=(\d{3})+$)/g, settings.number.group);
     const minus = value < 0 && Number(parts.join(".")) !== 0 ? "−" : "";
     return minus + whole + (parts[1] ? settings.number.decimal + parts[1] : "");
+  }
+
+  /* The time, and the date where it is not today's. */
+  function moment(ms) {
+    return day(ms) === day(now()) ? clock(ms) : day(ms) + " " + clock(ms);
   }
 
   function clock(ms, seconds) {
@@ -64,7 +78,7 @@
       parts[part.type] = part.value;
     });
     const weekday = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].indexOf(parts.weekday);
-    return settings.days[weekday] + ", " + parts.day + " " + settings.months[Number(parts.month) - 1];
+    return settings.day_pattern.replace("{weekday}", settings.days[weekday]).replace("{day}", parts.day).replace("{month}", settings.months[Number(parts.month) - 1]);
   }
 
   function text(key, values) {
@@ -106,6 +120,7 @@
         if (props[name] !== undefined && props[name] !== null && props[name] !== seen[name]) {
           seen[name] = props[name];
           heardAt = performance.now();
+          if (name === "summary") serverOffset = props[name].at - Date.now();
           publish(name, props[name]);
         }
       });
@@ -122,7 +137,7 @@
     if (link !== next) {
       link = next;
       document.documentElement.dataset.link = next;
-      publish("link", { state: next, since: Date.now() - (performance.now() - heardAt) });
+      publish("link", { state: next, since: now() - (performance.now() - heardAt) });
     }
   }
 
@@ -173,8 +188,10 @@
     frames: frames,
     text: text,
     number: number,
+    now: now,
     clock: clock,
     day: day,
+    moment: moment,
     age: age,
     memory: memory,
     link: function () {
@@ -203,12 +220,12 @@
           state[1](value);
         });
       }, []);
-      return Date.now();
+      return now();
     },
   };
 
   setInterval(function () {
-    publish("beat", Date.now());
+    publish("beat", now());
   }, 1000);
 
   window.markaz_live = { Live: Live };

@@ -10,12 +10,13 @@
   const STALE = 1;
   const HAS_BEARING = 2;
   const TROLLEYBUS = 4;
-  const SLOW_AGE_STEP_S = 10;
+  const AGE_MAX_S = 65535; // stands for everything older
+  const CHUNK = 50; // a path of thousands of parts costs ten times its parts
   const HIT_PX = 11;
 
   let map = null; // the newest map made on this page
   let roster = null;
-  let indexOf = {};
+  let indexOf = new Map();
   let fleet = null; // the decoded newest vehicles frame
   let cameras = null;
   let alarms = [];
@@ -23,6 +24,11 @@
   let hovered = null;
   let layer = null;
   const hidden = new Set(markaz.memory.get("hidden") || []);
+  let interactive = true; // the wall has no controls, so nothing that they hid stays hidden there
+
+  function isHidden(name) {
+    return interactive && hidden.has(name);
+  }
 
   /* ---- frames ---- */
 
@@ -34,35 +40,38 @@
     return bytes;
   }
 
-  /* Columns one after another: x, y as uint16 in the roster's Mercator box, then eight of uint8. */
+  /* Columns one after another: five of uint16 (x and y in the roster's Mercator box, ages), five of uint8. */
   function decode(frame) {
     const bytes = bytesOf(frame.data);
     const n = frame.n;
-    const column = function (index) {
-      return bytes.subarray(4 * n + index * n, 4 * n + (index + 1) * n);
+    const wide = function (index) {
+      return new Uint16Array(bytes.buffer, bytes.byteOffset + 2 * n * index, n);
+    };
+    const narrow = function (index) {
+      return bytes.subarray(10 * n + n * index, 10 * n + n * (index + 1));
     };
     return {
       n: n,
       seq: frame.seq,
-      at: frame.at,
-      x: new Uint16Array(bytes.buffer, bytes.byteOffset, n),
-      y: new Uint16Array(bytes.buffer, bytes.byteOffset + 2 * n, n),
-      bearing: column(0),
-      load: column(1),
-      speed: column(2),
-      fuel: column(3),
-      age: column(4),
-      flags: column(5),
-      loadAge: column(6),
-      fuelAge: column(7),
+      takenAt: performance.now(),
+      x: wide(0),
+      y: wide(1),
+      age: wide(2),
+      loadAge: wide(3),
+      fuelAge: wide(4),
+      bearing: narrow(0),
+      load: narrow(1),
+      speed: narrow(2),
+      fuel: narrow(3),
+      flags: narrow(4),
     };
   }
 
   markaz.on("roster", function (next) {
     roster = next;
-    indexOf = {};
+    indexOf = new Map();
     next.ids.forEach(function (id, index) {
-      indexOf[id] = index;
+      indexOf.set(id, index);
     });
   });
   markaz.on("vehicles", function (frame) {
@@ -100,22 +109,23 @@
   }
 
   markaz.vehicleNow = function (id) {
-    const index = indexOf[id];
+    const index = indexOf.get(id);
     if (index === undefined || !fleet || index >= fleet.n) return null;
     const known = function (value) {
       return value === UNKNOWN ? null : value;
     };
+    const since = (performance.now() - fleet.takenAt) / 1000;
     return {
       id: id,
       route: roster.routes[index],
-      trolleybus: Boolean(fleet.flags[index] & TROLLEYBUS),
+      mode: roster.modes[index],
       stale: Boolean(fleet.flags[index] & STALE),
       load: known(fleet.load[index]),
       speed: known(fleet.speed[index]),
       fuel: known(fleet.fuel[index]),
-      age_s: fleet.age[index],
-      loadAge_s: fleet.loadAge[index] * SLOW_AGE_STEP_S,
-      fuelAge_s: fleet.fuelAge[index] * SLOW_AGE_STEP_S,
+      age_s: fleet.age[index] + since,
+      loadAge_s: fleet.loadAge[index] + since,
+      fuelAge_s: fleet.fuelAge[index] + since,
       world: world(index),
     };
   };
@@ -144,20 +154,32 @@
     return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   }
 
-  let scheduled = false;
-
-  /* At most one drawing a screen refresh, however many frames and moves ask for it. */
   const STOPS_FROM_ZOOM = 12.5; // 372 stops are only noise on a map of the whole city
 
+  let scheduled = false;
+  let costMs = 0;
+  let paintedAt = 0;
+
+  /* At most one drawing a screen refresh, however many frames and moves ask for it, and never so many that
+     drawing takes more than half of the time. */
   function draw() {
     if (!layer || scheduled) return;
     scheduled = true;
-    requestAnimationFrame(function () {
-      scheduled = false;
-      if (!layer || !layer._map) return;
-      togglePane("stops", !hidden.has("stops") && map.getZoom() >= STOPS_FROM_ZOOM);
-      layer.paint();
-    });
+    const wait = paintedAt + costMs - performance.now();
+    if (wait > 4) setTimeout(requestAnimationFrame, wait, paint);
+    else requestAnimationFrame(paint);
+  }
+
+  function paint() {
+    scheduled = false;
+    if (!layer || !layer._map) return;
+    const begin = performance.now();
+    togglePane("stops", !isHidden("stops") && map.getZoom() >= STOPS_FROM_ZOOM);
+    layer.paint();
+    paintedAt = performance.now();
+    costMs = paintedAt - begin;
+    if (pointer && hovered && hovered.kind === "vehicle") showTip(pointer);
+    if (fleet) markaz.publish("drawn", fleet.seq);
   }
 
   const CityLayer = L.Layer.extend({
@@ -196,11 +218,10 @@
         lost: markaz.link() === "lost" || markaz.link() === "stale",
       };
       paintLabels(view);
-      if (!hidden.has("cameras")) paintCameras(view);
-      if (!hidden.has("vehicles")) paintVehicles(view);
-      if (!hidden.has("alarms")) paintAlarms(view);
+      if (!isHidden("cameras")) paintCameras(view);
+      if (!isHidden("vehicles")) paintVehicles(view);
+      if (!isHidden("alarms")) paintAlarms(view);
       paintSelection(view);
-      if (fleet) markaz.publish("drawn", fleet.seq);
     },
   });
 
@@ -271,20 +292,19 @@
     pen.lineJoin = "round";
     Object.keys(groups).forEach(function (name) {
       const group = groups[name];
-      if (!group.length) return;
-      const r = name === "load-3" ? size * 1.2 : size;
-      pen.beginPath();
-      for (let at = 0; at < group.length; at += 3) trace(pen, fleet.flags[group[at]], fleet.bearing[group[at]], group[at + 1], group[at + 2], r);
-      if (name === "stale") {
-        pen.lineWidth = 1.3 * view.ui;
-        pen.strokeStyle = colours.stale;
+      const over = name === "load-3";
+      const stale = name === "stale";
+      pen.lineWidth = (stale ? 1.3 : over ? 1.6 : 1) * view.ui;
+      pen.strokeStyle = stale ? colours.stale : over ? colours.ink : colours.halo;
+      pen.fillStyle = colours[name];
+      for (let from = 0; from < group.length; from += 3 * CHUNK) {
+        const end = Math.min(group.length, from + 3 * CHUNK);
+        pen.beginPath();
+        for (let at = from; at < end; at += 3) {
+          trace(pen, fleet.flags[group[at]], fleet.bearing[group[at]], group[at + 1], group[at + 2], over ? size * 1.2 : size);
+        }
         pen.stroke();
-      } else {
-        pen.lineWidth = (name === "load-3" ? 1.6 : 1) * view.ui;
-        pen.strokeStyle = name === "load-3" ? colours.ink : colours.halo;
-        pen.stroke();
-        pen.fillStyle = colours[name];
-        pen.fill();
+        if (!stale) pen.fill();
       }
     });
   }
@@ -295,20 +315,26 @@
     const r = Math.max(1.6, Math.min(5, 1.6 + (view.zoom - Math.log2(view.ui) - 11) * 0.8)) * view.ui;
     const online = [];
     const offline = [];
+    const unknown = [];
     for (let index = 0; index < cameras.ids.length; index++) {
       if (cameras.lat[index] === null) continue;
       const point = screenOf(view, worldOf(cameras.lat[index], cameras.lon[index]));
       if (!inside(view, point, 10)) continue;
-      (cameras.online[index] && !view.lost ? online : offline).push(point);
+      (cameras.states[index] === "offline" ? offline : cameras.states[index] === "online" ? online : unknown).push(point);
     }
     pen.lineWidth = 1.1 * view.ui;
-    pen.strokeStyle = colours.camera;
-    pen.beginPath();
-    online.forEach(function (point) {
-      pen.rect(point[0] - r, point[1] - r, 2 * r, 2 * r);
+    [
+      [online, view.lost ? colours.stale : colours.camera],
+      [unknown, colours.stale],
+    ].forEach(function (kind) {
+      pen.strokeStyle = kind[1];
+      pen.beginPath();
+      kind[0].forEach(function (point) {
+        pen.rect(point[0] - r, point[1] - r, 2 * r, 2 * r);
+      });
+      pen.stroke();
     });
-    pen.stroke();
-    pen.strokeStyle = colours["camera-off"];
+    pen.strokeStyle = view.lost ? colours.stale : colours["camera-off"];
     pen.lineWidth = 1.5 * view.ui;
     pen.beginPath();
     offline.forEach(function (point) {
@@ -322,8 +348,8 @@
   }
 
   function pointOfAlarm(alarm) {
-    if (alarm.source_kind === "vehicle" && fleet && roster && indexOf[alarm.source_id] !== undefined && indexOf[alarm.source_id] < fleet.n) {
-      return world(indexOf[alarm.source_id]);
+    if (alarm.source_kind === "vehicle" && fleet && roster && indexOf.get(alarm.source_id) !== undefined && indexOf.get(alarm.source_id) < fleet.n) {
+      return world(indexOf.get(alarm.source_id));
     }
     return alarm.lat === null || alarm.lat === undefined ? null : worldOf(alarm.lat, alarm.lon);
   }
@@ -368,7 +394,7 @@
 
   function paintLabels(view) {
     const labels = (markaz.mapLabels || {})[view.zoom >= 14 ? "mahallas" : "districts"] || [];
-    if (hidden.has("labels") || view.zoom < 10.2) return;
+    if (isHidden("labels") || view.zoom < 10.2) return;
     const pen = view.pen;
     const small = view.zoom >= 14;
     pen.font = (small ? "500 " + 11 * view.ui : "600 " + 12.5 * view.ui) + "px system-ui, sans-serif";
@@ -389,7 +415,7 @@
   function pointOfSelection() {
     if (!selection) return null;
     if (selection.kind === "vehicle") {
-      return fleet && roster && indexOf[selection.id] !== undefined && indexOf[selection.id] < fleet.n ? world(indexOf[selection.id]) : null;
+      return fleet && roster && indexOf.get(selection.id) !== undefined && indexOf.get(selection.id) < fleet.n ? world(indexOf.get(selection.id)) : null;
     }
     if (selection.kind === "camera" && cameras) {
       const at = cameras.ids.indexOf(selection.id);
@@ -425,10 +451,10 @@
         best = { kind: kind, id: id };
       }
     };
-    if (fleet && roster && !hidden.has("vehicles")) {
+    if (fleet && roster && !isHidden("vehicles")) {
       for (let index = 0; index < fleet.n; index++) consider("vehicle", roster.ids[index], world(index));
     }
-    if (!best && cameras && !hidden.has("cameras")) {
+    if (!best && cameras && !isHidden("cameras")) {
       cameras.ids.forEach(function (id, index) {
         if (cameras.lat[index] !== null) consider("camera", id, worldOf(cameras.lat[index], cameras.lon[index]));
       });
@@ -444,14 +470,18 @@
     if (thing.kind === "vehicle") {
       const vehicle = markaz.vehicleNow(thing.id);
       if (!vehicle) return null;
-      const head = [vehicle.id, t(vehicle.trolleybus ? "mode.trolleybus" : "mode.bus")];
+      const head = [vehicle.id];
+      if (vehicle.mode) head.push(t("mode." + vehicle.mode) === "mode." + vehicle.mode ? vehicle.mode : t("mode." + vehicle.mode));
       if (vehicle.route) head.push(t("route", { route: vehicle.route }));
+      const ago = function (age_s) {
+        return t("age", { age: (age_s >= AGE_MAX_S ? "> " : "") + markaz.age(age_s) });
+      };
       const aged = function (name, value, unit, age_s) {
-        return value === null ? null : t(name) + " " + known(value, unit) + " · " + t("age", { age: markaz.age(age_s) });
+        return value === null ? null : t(name) + " " + (value === UNKNOWN - 1 ? "≥ " : "") + known(value, unit) + " · " + ago(age_s);
       };
       return [
         head.join(" · "),
-        aged("speed", vehicle.speed, t("unit.kmh"), vehicle.age_s) || t("panel.position") + " · " + t("age", { age: markaz.age(vehicle.age_s) }),
+        aged("speed", vehicle.speed, t("unit.kmh"), vehicle.age_s) || t("panel.position") + " · " + ago(vehicle.age_s),
         aged("load", vehicle.load, "%", vehicle.loadAge_s),
         aged("fuel", vehicle.fuel, "%", vehicle.fuelAge_s),
         vehicle.stale ? "✕ " + t("stale") : null,
@@ -462,8 +492,8 @@
       if (at < 0) return null;
       return [
         cameras.names[at] || thing.id,
-        t("camera") + " " + thing.id + " · " + t(cameras.online[at] ? "camera.online" : "camera.offline"),
-        t("age", { age: markaz.age((Date.now() - cameras.measured_ms[at]) / 1000) }),
+        t("camera") + " " + thing.id + " · " + t("camera." + cameras.states[at]),
+        t("age", { age: markaz.age((markaz.now() - cameras.measured_ms[at]) / 1000) }),
       ];
     }
     const value = function (field, unit) {
@@ -477,7 +507,11 @@
   }
 
   let tip = null;
+  markaz.on("beat", function () {
+    if (pointer && hovered) showTip(pointer);
+  });
   let overArea = null;
+  let pointer = null; // where the mouse rests on the map, null elsewhere
 
   function showTip(container) {
     const thing = nearest(container) || (overArea ? { kind: "area", id: overArea } : null);
@@ -548,10 +582,10 @@
       return { className: "metro", weight: 3, color: "var(--metro-" + (feature.properties.line === "chilonzor" ? "red" : "blue") + ")", opacity: 0.75, interactive: false };
     },
     stopPoint: function (feature, latlng) {
-      return L.circleMarker(latlng, { radius: 1.6, weight: 0, fillColor: "#7d8ea0", fillOpacity: 0.8, interactive: false, pane: "stops", renderer: stopsRenderer() });
+      return L.circleMarker(latlng, { radius: 1.6 * uiScale(), weight: 0, fillColor: "#7d8ea0", fillOpacity: 0.8, interactive: false, pane: "stops", renderer: stopsRenderer() });
     },
     stationPoint: function (feature, latlng) {
-      return L.circleMarker(latlng, { radius: 3, weight: 1.5, color: "#aebccb", fillColor: "#10171f", fillOpacity: 1, interactive: false, pane: "metro" });
+      return L.circleMarker(latlng, { radius: 3 * uiScale(), weight: 1.5 * uiScale(), color: "#aebccb", fillColor: "#10171f", fillOpacity: 1, interactive: false, pane: "metro" });
     },
     eachArea: function (feature, polygon) {
       const code = feature.properties.code;
@@ -581,19 +615,19 @@
     map = this;
     const self = this;
     self.whenReady(function () {
-      let pointer = null;
+      let waiting = false;
       self.on("mousemove", function (event) {
-        if (!pointer) {
-          requestAnimationFrame(function () {
-            const at = pointer;
-            pointer = null;
-            if (map === self) showTip(at);
-          });
-        }
         pointer = event.containerPoint;
+        if (waiting) return;
+        waiting = true;
+        requestAnimationFrame(function () {
+          waiting = false;
+          if (map === self && pointer) showTip(pointer);
+        });
       });
       self.on("mouseout", function () {
         overArea = null;
+        pointer = null;
         if (tip) tip.style.display = "none";
       });
       self.on("click", function (event) {
@@ -606,6 +640,7 @@
         map = null;
         layer = null;
         tip = null;
+        pointer = null;
       }
     });
   });
@@ -625,14 +660,17 @@
       const attach = function () {
         if (map && map.getPane("live") && map.getSize().x > 0) {
           map.invalidateSize({ animate: false, pan: false });
+          interactive = props.restore;
+          indicator = (interactive && markaz.memory.get("indicator")) || "load";
+          if (!interactive) selection = null;
           const view = props.restore && markaz.memory.get("view");
           if (view) map.setView([view.lat, view.lon], view.zoom, { animate: false });
-          else map.fitBounds(props.bounds, { animate: false, padding: [6, 6] });
+          else map.fitBounds(props.bounds, { animate: false, padding: [8, 8] });
           if (props.restore) remember(map);
           layer = new CityLayer();
           map.addLayer(layer);
-          hidden.forEach(function (name) {
-            togglePane(name, false);
+          LAYERS.forEach(function (name) {
+            togglePane(name, !isHidden(name));
           });
           recolour();
           if (props.restore && selection) markaz.select(selection.kind, selection.id, false);
@@ -664,6 +702,7 @@
   function Indicators() {
     const state = React.useState(indicator);
     markaz.useFrame("summary");
+    state[0] = indicator; // the map decides which it shows: the wall always begins with the load
     const all = markaz.settings().indicators || {};
     const choose = function (name) {
       indicator = name;
@@ -703,7 +742,14 @@
             { className: "scale" },
             scale.colours.map(function (colour, at) {
               const from = at === 0 ? null : scale.breaks[at - 1];
-              const words = from === null ? "< " + markaz.number(scale.breaks[0], 0) : at === scale.breaks.length ? "≥ " + markaz.number(from, 0) : markaz.number(from, 0) + "–" + markaz.number(scale.breaks[at], 0);
+              const to = at === scale.breaks.length ? null : scale.breaks[at] - (scale.whole ? 1 : 0);
+              const low = from === null ? 0 : from;
+              const words =
+                to === null
+                  ? "≥ " + markaz.number(from, 0)
+                  : scale.whole && low === to
+                    ? markaz.number(low, 0)
+                    : (from === null && !scale.whole ? "< " : markaz.number(low, 0) + "–") + markaz.number(to, 0);
               return h("span", { key: at, className: "step" }, h(Swatch, { colour: colour === "none" ? "transparent" : colour }), words);
             }),
             h("span", { className: "step unit" }, unit),

@@ -116,7 +116,7 @@
     const summary = markaz.useFrame("summary");
     markaz.useBeat();
     const kpis = summary ? summary.kpis : [];
-    const since = summary ? Math.max(0, (Date.now() - summary.at) / 1000) : 0;
+    const since = summary ? Math.max(0, (markaz.now() - summary.at) / 1000) : 0;
     return h(
       "div",
       { className: "tiles greyable", role: "list" },
@@ -171,6 +171,16 @@
     return alarm.source_id + route;
   }
 
+  /* One stop for the tab key; arrows go up and down the list. */
+  function walk(event, choose) {
+    const row = event.currentTarget;
+    const next = event.key === "ArrowDown" ? row.nextElementSibling : event.key === "ArrowUp" ? row.previousElementSibling : null;
+    if (event.key === "Enter" || event.key === " ") choose();
+    else if (next) next.focus();
+    else return;
+    event.preventDefault();
+  }
+
   function Alarm(props) {
     const alarm = props.alarm;
     const choose = function () {
@@ -182,10 +192,11 @@
         className: "alarm alarm-" + alarm.priority,
         "data-alarm": alarm.id,
         "data-rule": alarm.rule,
-        tabIndex: 0,
+        role: "button",
+        tabIndex: props.first ? 0 : -1,
         onClick: choose,
         onKeyDown: function (event) {
-          if (event.key === "Enter") choose();
+          walk(event, choose);
         },
       },
       h(Sign, { priority: alarm.priority }),
@@ -196,7 +207,7 @@
         h("div", { className: "alarm-text" }, alarmText(alarm)),
         h("div", { className: "alarm-place" }, placeOf(alarm)),
       ),
-      h("div", { className: "alarm-time" }, h("b", null, markaz.clock(alarm.raised_ms)), h("span", null, markaz.age((Date.now() - alarm.raised_ms) / 1000))),
+      h("div", { className: "alarm-time" }, h("b", null, markaz.moment(alarm.raised_ms)), h("span", null, markaz.age((markaz.now() - alarm.raised_ms) / 1000))),
     );
   }
 
@@ -214,8 +225,8 @@
       h(
         "ol",
         null,
-        list.map(function (alarm) {
-          return h(Alarm, { key: alarm.id, alarm: alarm });
+        list.map(function (alarm, index) {
+          return h(Alarm, { key: alarm.id, alarm: alarm, first: index === 0 });
         }),
       ),
       hidden > 0 ? h("p", { className: "more" }, markaz.text("alarms.more", { n: hidden })) : null,
@@ -224,10 +235,20 @@
 
   /* ---- feeds ---- */
 
+  const RECENT_MS = 600000;
+  const rejectsThen = {}; // by feed: what was rejected at first sight and at most ten minutes ago
+
+  function rejectedLately(feed, at) {
+    const looks = (rejectsThen[feed.feed] = rejectsThen[feed.feed] || []);
+    if (!looks.length || at - looks[looks.length - 1][0] > 10000) looks.push([at, feed.rejected_total]);
+    while (looks.length > 1 && at - looks[1][0] >= RECENT_MS) looks.shift();
+    return feed.rejected_total > looks[0][1];
+  }
+
   function Feeds() {
     const summary = markaz.useFrame("summary");
     markaz.useBeat();
-    const since = summary ? Math.max(0, (Date.now() - summary.at) / 1000) : 0;
+    const since = summary ? Math.max(0, (markaz.now() - summary.at) / 1000) : 0;
     return h(
       "div",
       { className: "feeds greyable", "aria-label": markaz.text("feeds") },
@@ -257,7 +278,7 @@
           h("span", { className: "feed-age" }, markaz.age(age)),
           h(
             "span",
-            { className: "feed-rejected" + (feed.rejected_total ? " some" : "") },
+            { className: "feed-rejected" + (rejectedLately(feed, summary.at) ? " some" : "") },
             feed.rejected_total ? markaz.text("feed.rejected", { n: feed.rejected_total }) : markaz.text("feed.no_rejects"),
           ),
         );
@@ -290,6 +311,12 @@
     );
   }
 
-  Object.assign(window.markaz_live, { Tiles: Tiles, Alarms: Alarms, Feeds: Feeds, Banner: Banner, Clock: Clock });
+  /* How long ago something was, counting on. */
+  function Ago(props) {
+    const now = markaz.useBeat();
+    return h("span", { className: "ago" }, markaz.text("age", { age: markaz.age((now - props.at) / 1000) }));
+  }
+
+  Object.assign(window.markaz_live, { Ago: Ago, Tiles: Tiles, Alarms: Alarms, Feeds: Feeds, Banner: Banner, Clock: Clock });
   markaz.PRIORITIES = PRIORITIES;
 })();

@@ -85,12 +85,11 @@ class City:
 
     def vehicles(self) -> int:
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.http}/api/v1/vehicles?limit=10000", timeout=5
-            ) as answer:
-                return len(json.load(answer)["vehicles"])
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=5) as answer:
+                words = answer.read().decode()
         except OSError:
             return 0
+        return int(float(words.rpartition("markaz_vehicles_known ")[2].split()[0]))
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)

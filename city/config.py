@@ -159,6 +159,7 @@ class Kpis(Section):
     sample_every_s: Annotated[int, Field(ge=1, le=60)] = 10
     fuel_window_s: Positive = 900
     capacity_default: Annotated[int, Field(ge=1)] = 80
+    count_stale_after_s: Positive = 1800
     targets: Mapping[str, float] = Field(default={})
 
 

@@ -31,6 +31,9 @@ class Translator:
         self.decimal = get_decimal_symbol(locale)
         self.group = get_group_symbol(locale)
         self.days = [locale.days["format"]["abbreviated"][day] for day in range(7)]  # Monday first
+        # Uzbek writes the day before its month with a hyphen: 22-noyabr.
+        self.day_pattern = "{day}-{month}, {weekday}" if language == "uz" else "{weekday}, {day} {month}"
+        self.moment_pattern = "y-'yil' d-MMMM, HH:mm" if language == "uz" else "d MMMM y, HH:mm"
         self.months = [locale.months["format"]["wide"][month] for month in range(1, 13)]
 
     def number(self, value: float, digits: int = 0) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import redis
+import structlog
+from msgspec import MsgspecError
 from msgspec import json as msgspec_json
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -27,6 +29,10 @@ _COMMIT = (Path(__file__).parent / "commit.lua").read_bytes()
 _REJECT = (Path(__file__).parent / "reject.lua").read_bytes()
 _CONNECT_TIMEOUT_S = 2.0
 _SOCKET_TIMEOUT_S = 10.0
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _encode = msgspec_json.Encoder().encode
 _decode_alarm = msgspec_json.Decoder(Alarm).decode
@@ -101,6 +107,8 @@ class Store:
             retry=Retry(NoBackoff(), 0),
         )
         self._shas: dict[bytes, str] = {}
+        self.unreadable = 0  # stored values that this version could not read
+        self._told: set[str] = set()
 
     @classmethod
     def of(cls, config: Config, *, timeout_s: float = _SOCKET_TIMEOUT_S) -> Store:
@@ -207,7 +215,8 @@ class Store:
             pipe.hvals(self.keys.latest(partition, facet))
         for values in self._run(pipe.execute):
             for value in values:
-                yield decode(value)
+                if (event := self._read(decode, value, facet)) is not None:
+                    yield event
 
     def tips(self) -> dict[int, str]:
         """The id of the last entry of every event stream, by partition."""
@@ -235,8 +244,8 @@ class Store:
                 events: list[Stored] = []
                 for name, value in fields.items():
                     facet, _, late = name.decode().partition(":")
-                    if facet in wanted:
-                        events += [Stored(event, bool(late)) for event in _list_decoders[facet](value)]
+                    if facet in wanted and (read := self._read(_list_decoders[facet], value, facet)) is not None:
+                        events += [Stored(event, bool(late)) for event in read]
                 cursors[partition] = entry_id.decode()
                 entries.append(Entry(partition, cursors[partition], events))
         return entries
@@ -316,7 +325,8 @@ class Store:
     def alarms(self) -> list[Alarm]:
         """Every alarm that is open or cleared not long ago, newest first."""
         values = self._run(lambda: self._client.hvals(self.keys.alarms()))
-        return sorted((_decode_alarm(value) for value in values), key=lambda a: (-a.raised_ms, a.id))
+        alarms = [alarm for value in values if (alarm := self._read(_decode_alarm, value, "alarm")) is not None]
+        return sorted(alarms, key=lambda a: (-a.raised_ms, a.id))
 
     def forget_alarms(self, ids: Sequence[str]) -> None:
         if ids:
@@ -335,7 +345,8 @@ class Store:
         for _, found in answer.items() if isinstance(answer, dict) else answer or []:
             for entry_id, fields in found:
                 cursor = entry_id.decode()
-                alarms.append(_decode_alarm(fields[b"alarm"]))
+                if (alarm := self._read(_decode_alarm, fields.get(b"alarm", b""), "alarm")) is not None:
+                    alarms.append(alarm)
         return cursor, alarms
 
     # --- samples ------------------------------------------------------------------------------
@@ -389,6 +400,17 @@ class Store:
         if script not in self._shas:
             self._shas[script] = self._run(lambda: self._client.script_load(script.decode()))
         return self._shas[script]
+
+    def _read(self, decode: Callable[[bytes], T], value: bytes, what: str) -> T | None:
+        """What `value` says; None, counted and told once a kind, where another version wrote it."""
+        try:
+            return decode(value)
+        except MsgspecError as error:
+            self.unreadable += 1
+            if what not in self._told:
+                self._told.add(what)
+                log.error("stored_value_unreadable", what=what, reason=str(error))
+            return None
 
     @staticmethod
     def _run(call: Callable[[], Any]) -> Any:

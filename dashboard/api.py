@@ -31,7 +31,7 @@ try:
 except PackageNotFoundError:
     VERSION = "0"
 
-Limit = Annotated[int, Query(ge=1, le=10000, description="Entries a page")]
+Limit = Annotated[int, Query(ge=1, le=2000, description="Entries a page")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -25,7 +25,7 @@ def brief(
     config: Config, areas: Areas, state: CityState, hour_ago: Mapping[str, AreaSample], t: Translator
 ) -> Briefing:
     """The briefing of this moment."""
-    now = now_ms()
+    now = state.moment_ms()
     settings = KpiSettings.of(config)
     open_alarms = state.open_alarms()
     found = indicators(state.picture, open_alarms, now, settings)

@@ -22,7 +22,7 @@ from analysis.fuel_meter import FuelMeter
 from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
 from city.config import Config
-from city.models import Alarm, Event, Facet, FeedCount
+from city.models import Alarm, Event, Facet, FeedCount, VehicleEvent
 from city.store import Store, StoreDown, StoreRefused, now_ms
 
 log = structlog.get_logger()
@@ -32,6 +32,9 @@ _STORE_TIMEOUT_S = 2.5
 _EVENTS_BLOCK_MS = 500
 _ALARMS_BLOCK_MS = 500
 _COUNTS_EVERY_S = 1.0
+_READERS = ("events", "summary")
+# Both read at least every half second; a longer silence than the store's time-out is a fault.
+_READER_SILENT_MS = 4000
 _DAY_MS = 86_400_000
 # A little more than a day of samples, so that "a day ago" has neighbours on both sides.
 _SAMPLES_BACK_MS = _DAY_MS + 600_000
@@ -50,6 +53,10 @@ class CityState:
     store_up: bool = False
     store_since_ms: int = 0  # since when it is up or down
     read_ms: int = 0  # when the store was last heard
+
+    def moment_ms(self) -> int:
+        """Now, or the last moment that the store was heard: what is shown stands still with it."""
+        return now_ms() if self.store_up else self.read_ms
 
     def open_alarms(self) -> list[Alarm]:
         """Standing alarms, newest first."""
@@ -76,6 +83,7 @@ class Feed:
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: list[threading.Thread] = []
+        self._heard_ms: dict[str, int] = {}  # by reader, since the last loss
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -97,9 +105,11 @@ class Feed:
         def read(store: Store) -> None:
             cursors = store.tips()
             picture = Picture()
+            gone_ms = now_ms() - int(self._config.live.vehicle_gone_after_s * 1000)
             for facet in Facet:
                 for event in store.latest(facet):
-                    picture.apply(event)
+                    if not isinstance(event, VehicleEvent) or event.measured_ms >= gone_ms:
+                        picture.apply(event)
             self._post(lambda: self._take_picture(picture))
             while not self._stop.is_set():
                 entries = store.read_events(cursors, block_ms=_EVENTS_BLOCK_MS, count=200)
@@ -141,6 +151,11 @@ class Feed:
                 reason = str(error)
                 self._post(lambda reason=reason: self._take_loss(reason))  # type: ignore[misc]
                 self._stop.wait(random.uniform(0.2, 0.8))
+            except Exception:
+                # A bug must not leave a map that stands still under a sign that says "live".
+                log.exception("reader_failed", reader=read.__qualname__)
+                self._post(lambda: self._take_loss("a reader failed"))
+                self._stop.wait(1.0)
         store.close()
 
     def _post(self, take: Callable[[], None]) -> None:
@@ -151,11 +166,11 @@ class Feed:
 
     def _take_picture(self, picture: Picture) -> None:
         self.state.picture = picture
-        self._heard()
+        self._heard("events")
         self._on_events(None)
 
     def _take_events(self, events: list[Event]) -> None:
-        self._heard()
+        self._heard("events")
         if events:
             for event in events:
                 self.state.picture.apply(event)
@@ -165,13 +180,13 @@ class Feed:
     def _take_summary(self, alarms: dict[str, Alarm], samples: list[tuple[int, KpiSample]]) -> None:
         self.state.alarms = alarms
         self.state.samples = samples
-        self._heard()
+        self._heard("summary")
         self._on_summary()
 
     def _take_alarms(self, changed: list[Alarm]) -> None:
         for alarm in changed:
             self.state.alarms[alarm.id] = alarm
-        self._heard()
+        self._heard("summary")
         self._on_summary()
 
     def _take_counts(self, feeds: list[FeedCount], fresh: list[tuple[int, KpiSample]]) -> None:
@@ -185,23 +200,36 @@ class Feed:
         keep_after = now - int(self._config.store.alarms_keep_s * 1000)
         for gone in [i for i, a in state.alarms.items() if a.cleared_ms is not None and a.cleared_ms < keep_after]:
             del state.alarms[gone]
-        self._heard()
+        self._heard("summary")
         self._on_summary()
 
+    def check(self) -> None:
+        """Notice a reader that has fallen silent; called with every beat."""
+        now = now_ms()
+        silent = [reader for reader, at in self._heard_ms.items() if now - at > _READER_SILENT_MS]
+        if silent:
+            self._take_loss(f"nothing heard by the reader of {', '.join(silent)}")
+
     def _take_loss(self, reason: str) -> None:
+        self._heard_ms.clear()
         if self.state.store_up:
             log.warning("store_lost", reason=reason)
             self.state.store_up = False
             self.state.store_since_ms = now_ms()
             self._on_summary()
 
-    def _heard(self) -> None:
+    def _heard(self, reader: str) -> None:
+        """The store is up when both readers hear it."""
         now = now_ms()
+        self._heard_ms[reader] = now
+        if len(self._heard_ms) < len(_READERS):
+            return
         self.state.read_ms = now
         if not self.state.store_up:
             log.info("store_reached")
             self.state.store_up = True
             self.state.store_since_ms = now
+            self._on_summary()
 
 
 def _read_samples(store: Store, since_ms: int) -> list[tuple[int, KpiSample]]:

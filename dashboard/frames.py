@@ -1,7 +1,7 @@
 """From the city's state to what the browser draws: whole frames, encoded once for all screens.
 
 A frame replaces the one before it; losing one loses nothing. Vehicles are packed as columns of
-small integers (12 bytes a vehicle), positions in Web Mercator within a fixed box, so that the
+small integers (15 bytes a vehicle), positions in Web Mercator within a fixed box, so that the
 browser only scales and shifts.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from analysis.kpis import camera_state
 from analysis.picture import Camera, Picture, Vehicle
 from city.models import Alarm, Mode
 
 UNKNOWN = 255  # of a one-byte column
-SLOW_AGE_STEP_MS = 10_000  # loads and fuel levels are told at stops and now and then: tens of seconds say enough
+AGE_MAX_S = 65535  # of a two-byte column; stands for everything older
 STALE = 1
 HAS_BEARING = 2
 TROLLEYBUS = 4
@@ -49,6 +50,7 @@ class VehicleTable:
         *,
         capacity_default: int,
         stale_after_s: float,
+        count_stale_after_s: float,
         gone_after_s: float,
     ) -> None:
         west, south, east, north = bounds
@@ -61,10 +63,12 @@ class VehicleTable:
         self.sequence = 0
         self._capacity_default = capacity_default
         self._stale_after_ms = int(stale_after_s * 1000)
+        self._count_stale_after_ms = int(count_stale_after_s * 1000)
         self._gone_after_ms = int(gone_after_s * 1000)
         self._rows: dict[str, int] = {}
         self._ids: list[str] = []
         self._routes: list[str | None] = []
+        self._modes: list[str | None] = []
         self._allocate(256)
 
     def __len__(self) -> int:
@@ -72,7 +76,7 @@ class VehicleTable:
 
     def rebuild(self, vehicles: Iterable[Vehicle], now_ms: int) -> None:
         """Begin anew with these; those not heard of for `gone_after_s` are left out."""
-        self._rows, self._ids, self._routes = {}, [], []
+        self._rows, self._ids, self._routes, self._modes = {}, [], [], []
         self.revision += 1
         for vehicle in sorted(vehicles, key=lambda v: v.vehicle_id):
             position = vehicle.position
@@ -88,8 +92,8 @@ class VehicleTable:
         row = self._rows.get(vehicle.vehicle_id)
         if row is None:
             row = self._add(vehicle.vehicle_id)
-        if self._routes[row] != newest.route:
-            self._routes[row] = newest.route
+        if (self._routes[row], self._modes[row]) != (newest.route, newest.mode):
+            self._routes[row], self._modes[row] = newest.route, newest.mode
             self.revision += 1
         x0, y0, x1, y1 = self.box
         x, y = mercator(position.lat, position.lon)
@@ -111,26 +115,32 @@ class VehicleTable:
         self._fuel_ms[row] = vehicle.fuel.measured_ms if vehicle.fuel else 0
 
     def roster(self) -> dict[str, Any]:
-        return {"rev": self.revision, "box": self.box, "ids": list(self._ids), "routes": list(self._routes)}
+        return {
+            "rev": self.revision,
+            "box": self.box,
+            "ids": list(self._ids),
+            "routes": list(self._routes),
+            "modes": list(self._modes),
+        }
 
     def pack(self, now_ms: int) -> dict[str, Any]:
         """The frame of this moment."""
         n = len(self._ids)
         self.sequence += 1
-        age_ms = np.maximum(0, now_ms - self._measured[:n])
-        age_s = np.minimum(UNKNOWN - 1, age_ms // 1000).astype(np.uint8)
-        flags = self._flags[:n] | np.where(age_ms > self._stale_after_ms, STALE, 0).astype(np.uint8)
+        late = now_ms - self._measured[:n] > self._stale_after_ms
+        # A count of long ago says nothing of who is on board now.
+        old_count = now_ms - self._load_ms[:n] > self._count_stale_after_ms
         columns = (
             self._x[:n].astype("<u2"),
             self._y[:n].astype("<u2"),
+            _age_s(now_ms, self._measured[:n]),
+            _age_s(now_ms, self._load_ms[:n]),
+            _age_s(now_ms, self._fuel_ms[:n]),
             self._bearing[:n],
-            self._load[:n],
+            np.where(old_count, UNKNOWN, self._load[:n]).astype(np.uint8),
             self._speed[:n],
             self._fuel[:n],
-            age_s,
-            flags,
-            _slow_age(now_ms, self._load_ms[:n]),
-            _slow_age(now_ms, self._fuel_ms[:n]),
+            self._flags[:n] | np.where(late, STALE, 0).astype(np.uint8),
         )
         data = b64encode(b"".join(column.tobytes() for column in columns)).decode("ascii")
         return {"rev": self.revision, "seq": self.sequence, "at": now_ms, "n": n, "data": data}
@@ -147,6 +157,7 @@ class VehicleTable:
         self._rows[vehicle_id] = row
         self._ids.append(vehicle_id)
         self._routes.append(None)
+        self._modes.append(None)
         self.revision += 1
         return row
 
@@ -164,8 +175,8 @@ class VehicleTable:
         self._load_ms, self._fuel_ms = grown("_load_ms", np.int64), grown("_fuel_ms", np.int64)
 
 
-def cameras_frame(cameras: Mapping[str, Camera]) -> dict[str, Any]:
-    """Every camera whose status is known: place, name and whether it is online."""
+def cameras_frame(cameras: Mapping[str, Camera], now_ms: int, stale_after_s: float) -> dict[str, Any]:
+    """Every camera whose status is known: place, name and state (online, offline or unknown)."""
     known = sorted((c for c in cameras.values() if c.status is not None), key=lambda c: c.camera_id)
     statuses = [camera.status for camera in known if camera.status is not None]
     return {
@@ -173,7 +184,7 @@ def cameras_frame(cameras: Mapping[str, Camera]) -> dict[str, Any]:
         "names": [s.name for s in statuses],
         "lat": [s.lat for s in statuses],
         "lon": [s.lon for s in statuses],
-        "online": [int(s.online) for s in statuses],
+        "states": [camera_state(camera, now_ms, stale_after_s) for camera in known],
         "measured_ms": [s.measured_ms for s in statuses],
     }
 
@@ -210,10 +221,9 @@ def changed_vehicles(picture: Picture, vehicle_ids: Iterable[str]) -> list[Vehic
     return [picture.vehicles[vehicle_id] for vehicle_id in dict.fromkeys(vehicle_ids) if vehicle_id in picture.vehicles]
 
 
-def _slow_age(now_ms: int, measured_ms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Ages in steps of ten seconds; the last step stands for everything older."""
-    steps: np.ndarray[Any, Any] = np.clip((now_ms - measured_ms) // SLOW_AGE_STEP_MS, 0, UNKNOWN - 1)
-    return steps.astype(np.uint8)
+def _age_s(now_ms: int, measured_ms: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    ages: np.ndarray[Any, Any] = np.clip((now_ms - measured_ms) // 1000, 0, AGE_MAX_S)
+    return ages.astype("<u2")
 
 
 def _byte(value: float | None) -> int:

@@ -21,7 +21,7 @@ from dashboard.screen import Screen
 from dashboard.selected import past, selected
 from layouts.briefing import briefing
 from layouts.operations import operations, wall
-from layouts.panel import panel, panel_now
+from layouts.panel import panel_head, panel_now, panel_past
 from layouts.shell import live_settings, not_found
 
 _PANEL_EVERY_S = 2.0
@@ -64,7 +64,7 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
                 return wall(config, areas, t, geography)
             case "/briefing":
                 # The store is asked in a thread; the state is read here, where alone it changes.
-                hour_ago = await run_in_threadpool(areas_an_hour_ago, screen.store)
+                hour_ago = await run_in_threadpool(areas_an_hour_ago, screen.store) if screen.state.store_up else {}
                 return briefing(brief(config, areas, screen.state, hour_ago, t), config, t)
             case _:
                 return not_found(config, t, path)
@@ -79,12 +79,29 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
         t = language_of(search, config)
         return await page_of((path or "/").rstrip("/") or "/", t), live_settings(config, areas, t)
 
-    @app.callback(Output("panel", "children"), Input("selection", "value"), Input("url", "search"))
-    async def show_panel(value: Any, search: str | None) -> Component | None:
+    @app.callback(
+        {
+            "head": Output("panel-head", "children"),
+            "now": Output("panel-now", "children"),
+            "past": Output("panel-past", "children"),
+            "hidden": Output("panel", "hidden"),
+        },
+        Input("selection", "value"),
+        Input("url", "search"),
+    )
+    async def show_panel(value: Any, search: str | None) -> dict[str, Any]:
         t = language_of(search, config)
-        before = await run_in_threadpool(past, value, screen.store, t)
+        # A store that hangs would keep a person waiting for what they clicked.
+        before = await run_in_threadpool(past, value, screen.store, t) if screen.state.store_up else None
         content = selected(value, config, areas, screen.state, screen.indicators, before, t)
-        return None if content is None else panel(content, timezone, t)
+        if content is None:
+            return {"head": None, "now": None, "past": None, "hidden": True}
+        return {
+            "head": panel_head(content, t),
+            "now": panel_now(content, timezone, t),
+            "past": panel_past(content, timezone, t),
+            "hidden": False,
+        }
 
     app.clientside_callback(  # type: ignore[no-untyped-call]
         "function(clicks) { if (clicks) window.markaz.select(null); return window.dash_clientside.no_update; }",

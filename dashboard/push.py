@@ -105,7 +105,7 @@ class Push:
                             page.send(name, frame)
                         sent = self.frames.version
                 if question is not None and question.done():
-                    if not question.result():
+                    if not _answered(question):
                         return "no_answer"
                     question = None
                 if question is None and now >= ask_at:
@@ -127,3 +127,12 @@ class Push:
             await asyncio.wait_for(self.frames.wait(), timeout=1.0)
         except TimeoutError:
             return
+
+
+def _answered(question: asyncio.Future[bool]) -> bool:
+    try:
+        return question.result()
+    except Exception:
+        # What the page asked for failed, not the page: its map must go on.
+        log.exception("question_failed")
+        return True

@@ -19,7 +19,7 @@ from analysis.kpis import Kpi, KpiSettings, kpis
 from analysis.trend import HOUR_MS, TOLERANCE_MS, Series, compare, sparkline
 from city.areas import Areas
 from city.config import Config
-from city.models import CameraStatus, Event, VehicleEvent
+from city.models import CameraEvent, CameraStatus, Event, VehicleEvent
 from city.store import Store, now_ms
 from dashboard.feed import CityState, Feed
 from dashboard.frames import VehicleTable, alarms_frame, cameras_frame, changed_vehicles
@@ -28,6 +28,9 @@ from dashboard.push import Frames, Push
 log = structlog.get_logger()
 
 _SPARK_LEAST_MS = 600_000
+# All cameras go in one frame: not at every event of one of them.
+_CAMERAS_LEAST_MS = 2_000
+_CAMERAS_MOST_MS = 30_000
 
 
 class Screen:
@@ -47,10 +50,12 @@ class Screen:
             config.ingest.checks.area_margin_m,
             capacity_default=config.kpis.capacity_default,
             stale_after_s=config.live.vehicle_stale_after_s,
+            count_stale_after_s=config.kpis.count_stale_after_s,
             gone_after_s=config.live.vehicle_gone_after_s,
         )
         self._roster_sent = -1
         self._cameras_changed = True
+        self._cameras_ms = 0
         self._alarms_sent: tuple[str, ...] | None = None
         self._store_up_sent: bool | None = None
         self.indicators: dict[str, AreaIndicators] = {}
@@ -75,17 +80,17 @@ class Screen:
     def kpis(self) -> list[Kpi]:
         state = self.state
         alarms = state.open_alarms() if state.store_since_ms and state.read_ms else None
-        return kpis(state.picture, state.meter, alarms, state.rates, now_ms(), self._settings)
+        return kpis(state.picture, state.meter, alarms, state.rates, state.moment_ms(), self._settings)
 
     def kpi_tiles(self) -> list[dict[str, Any]]:
         """The tiles in order: value, unit, target, an hour ago, sparkline of the last hour, age."""
-        now = now_ms()
+        now, moment = now_ms(), self.state.moment_ms()
         tiles = []
         samples = self.state.samples
-        recent = samples[bisect_left(samples, now - HOUR_MS - TOLERANCE_MS, key=lambda sample: sample[0]) :]
+        recent = samples[bisect_left(samples, moment - HOUR_MS - TOLERANCE_MS, key=lambda sample: sample[0]) :]
         for kpi in self.kpis():
             series = [(at, sample.get(kpi.name)) for at, sample in recent]
-            trend = compare(series, kpi.value, now, HOUR_MS)
+            trend = compare(series, kpi.value, moment, HOUR_MS)
             tiles.append(
                 {
                     "name": kpi.name,
@@ -96,7 +101,7 @@ class Screen:
                     "change": None if trend is None else trend.change,
                     "of": kpi.of,
                     "by": kpi.by or None,
-                    "spark": sparkline(series, _spark_from(series, now), now),
+                    "spark": sparkline(series, _spark_from(series, moment), moment),
                     "age_s": None if kpi.measured_ms is None else max(0.0, round((now - kpi.measured_ms) / 1000, 1)),
                 }
             )
@@ -119,7 +124,7 @@ class Screen:
             return
         for vehicle in changed_vehicles(picture, (e.vehicle_id for e in events if isinstance(e, VehicleEvent))):
             self._table.update(vehicle)
-        self._cameras_changed |= any(isinstance(event, CameraStatus) for event in events)
+        self._cameras_changed |= any(isinstance(event, CameraStatus | CameraEvent) for event in events)
         self._send_vehicles()
 
     def _on_summary(self) -> None:
@@ -139,15 +144,21 @@ class Screen:
                 log.exception("beat_failed")
 
     def _beat_once(self) -> None:
-        now = now_ms()
+        self._feed.check()
+        now, state = now_ms(), self.state
         if self._table.has_gone(now):
-            self._table.rebuild(self.state.picture.vehicles.values(), now)
-        if self._cameras_changed:
-            self._cameras_changed = False
-            self.frames.put("cameras", cameras_frame(self.state.picture.cameras))
+            oldest_ms = now - int(self._config.live.vehicle_gone_after_s * 1000)
+            state.picture.forget_vehicles(oldest_ms)
+            state.meter.forget(oldest_ms)
+            self._table.rebuild(state.picture.vehicles.values(), now)
+        since_ms = now - self._cameras_ms
+        # Also without news: a camera that nobody hears of becomes unknown.
+        if (self._cameras_changed and since_ms >= _CAMERAS_LEAST_MS) or since_ms >= _CAMERAS_MOST_MS:
+            self._cameras_changed, self._cameras_ms = False, now
+            self.frames.put("cameras", cameras_frame(state.picture.cameras, now, self._settings.camera_stale_after_s))
         # Also without news: the ages in it grow, and a page that hears nothing must know that it is cut off.
         self._send_vehicles()
-        self.indicators = indicators(self.state.picture, self.state.open_alarms(), now, self._settings)
+        self.indicators = indicators(state.picture, state.open_alarms(), state.moment_ms(), self._settings)
         self.frames.put("areas", areas_frame(self.indicators, self._codes))
         self._send_summary()
 
@@ -168,6 +179,7 @@ class Screen:
         state, now = self.state, now_ms()
         self._store_up_sent = state.store_up
         silent = self._config.alarms.feed_silent.silent_after_s
+        order = {feed: at for at, feed in enumerate(silent)}
         self.frames.put(
             "summary",
             {
@@ -185,7 +197,7 @@ class Screen:
                         "late": feed.count.late,
                         "silent_after_s": silent.get(feed.count.feed),
                     }
-                    for feed in state.rates.feeds(now)
+                    for feed in sorted(state.rates.feeds(now), key=lambda rate: order.get(rate.count.feed, len(order)))
                 ],
             },
         )

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from city.config import Config
 from city.i18n import Translator
-from layouts.components import Tiles
+from layouts.components import Ago
+from layouts.panel import moment_words
 from layouts.shell import banner, head, selection
 
 # Which way is better, for those numbers where it is plain; the others only change.
@@ -61,7 +62,7 @@ class Briefing(Struct, frozen=True, kw_only=True):
 def briefing(content: Briefing, config: Config, t: Translator) -> Component:
     """The page."""
     zone = ZoneInfo(config.profile.timezone)
-    at = format_datetime(datetime.fromtimestamp(content.at_ms / 1000, zone), "d MMMM y, HH:mm", locale=t.language)
+    at = format_datetime(datetime.fromtimestamp(content.at_ms / 1000, zone), t.moment_pattern, locale=t.language)
     return html.Div(
         [
             head(config, t, "/briefing"),
@@ -71,13 +72,14 @@ def briefing(content: Briefing, config: Config, t: Translator) -> Component:
                     html.Div(
                         [
                             html.H1(f"{config.profile.names[t.language]} · {t('briefing.title')}"),
-                            html.P(t("briefing.as_of", at=at)),
+                            html.P([t("briefing.as_of", at=at), " · ", Ago(at=content.at_ms)]),
+                            html.A(t("briefing.anew"), href=f"/briefing?lang={t.language}"),
                             html.Button(t("briefing.print"), id="briefing-print", n_clicks=0),
                         ],
                         className="briefing-title",
                     ),
                     None if content.store_up else html.P(t("briefing.store_down"), className="late"),
-                    html.Section([html.H2(t("briefing.problems")), _problems(content, zone, t)]),
+                    html.Section([html.H2(t("briefing.problems")), _problems(content, config.profile.timezone, t)]),
                     html.Section([html.H2(t("briefing.changed")), _changes(content.kpis, t)]),
                     _districts(content.districts, t) if content.districts else None,
                     html.P(t("briefing.coverage", percent=content.coverage_pct), className="note")
@@ -85,20 +87,20 @@ def briefing(content: Briefing, config: Config, t: Translator) -> Component:
                     else None,
                 ]
             ),
-            html.Div([selection(), Tiles()], hidden=True),
+            html.Div(selection(), hidden=True),
         ],
         className="screen briefing",
     )
 
 
-def _problems(content: Briefing, zone: ZoneInfo, t: Translator) -> Component:
+def _problems(content: Briefing, timezone: str, t: Translator) -> Component:
     if not content.problems:
         return html.P(t("briefing.no_problems"), className="empty")
     items = []
     for problem in content.problems:
         since = None
         if problem.since_ms is not None:
-            since = t("briefing.since", at=f"{datetime.fromtimestamp(problem.since_ms / 1000, zone):%H:%M}")
+            since = t("briefing.since", at=moment_words(problem.since_ms, timezone))
         items.append(html.Li([html.Div([html.B(problem.words), html.Span(problem.place)]), html.Time(since or "")]))
     return html.Ol(items, className="problems")
 
@@ -146,7 +148,7 @@ def _districts(lines: Sequence[DistrictLine], t: Translator) -> Component:
         "panel.onboard",
         "load",
         "briefing.hour_ago",
-        "speed",
+        "speed.moving",
         "briefing.hour_ago",
     )
     rows = [

@@ -64,3 +64,4 @@ Clock = _component("Clock", (), "Connection state, date and time in the city's t
 Indicators = _component("Indicators", (), "Chooses what colours the polygons, with its scale.")
 Key = _component("Key", (), "What the signs on the map mean.")
 Layers = _component("Layers", (), "Switches layers of the map on and off.")
+Ago = _component("Ago", ("at",), "How long ago `at` (epoch ms) was, counting on.")

@@ -9,7 +9,10 @@ from zoneinfo import ZoneInfo
 import plotly.graph_objects as go
 from msgspec import Struct
 
+from city.i18n import Translator
 from layouts.theme import PLOT
+
+_HEIGHT_PX = 170
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -21,7 +24,9 @@ class Line(Struct, frozen=True, kw_only=True):
     second_axis: bool = False
 
 
-def hour_figure(lines: Sequence[Line], timezone: str, *, axis: str, second_axis: str | None = None) -> go.Figure:
+def hour_figure(
+    lines: Sequence[Line], timezone: str, t: Translator, *, axis: str, second_axis: str | None = None
+) -> go.Figure:
     """The last hour of a few values, times in the city's time zone. `axis` names the units."""
     zone = ZoneInfo(timezone)
     dashes = ("solid", "dot", "dash")
@@ -44,6 +49,7 @@ def hour_figure(lines: Sequence[Line], timezone: str, *, axis: str, second_axis:
         "tickfont": {"size": 11},
         "rangemode": "tozero",
         "nticks": 4,
+        "tickformat": ".0f",
     }
     return go.Figure(
         traces,
@@ -63,6 +69,8 @@ def hour_figure(lines: Sequence[Line], timezone: str, *, axis: str, second_axis:
                 "showgrid": False,
                 "title": {"text": second_axis or "", "font": {"size": 11}},
             },
+            "height": _HEIGHT_PX,
+            "separators": t.decimal + t.group,
             "hovermode": "x unified",
             "uirevision": "keep",
         },

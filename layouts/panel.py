@@ -58,6 +58,13 @@ def age_words(seconds: float | None, t: Translator) -> str:
     return t("age.days", n=round(seconds / 86400))
 
 
+def moment_words(at_ms: int, timezone: str) -> str:
+    """The city's time of a moment, with the date where it is not today's."""
+    zone = ZoneInfo(timezone)
+    at = datetime.fromtimestamp(at_ms / 1000, zone)
+    return f"{at:%H:%M}" if at.date() == datetime.now(zone).date() else f"{at:%d.%m %H:%M}"
+
+
 def value_words(value: float | str, t: Translator) -> str:
     """A number of an alarm or a problem as words: whole where it is whole or large, else one digit."""
     if isinstance(value, str):
@@ -78,23 +85,21 @@ def alarm_words(alarm: Alarm, t: Translator) -> str:
     return t(f"alarm.{alarm.rule}", **numbers)
 
 
-def panel(content: Panel, timezone: str, t: Translator) -> Component:
-    """The panel as it opens; `panel_now` replaces its living part."""
-    return html.Div(
+def panel_head(content: Panel, t: Translator) -> Component:
+    """Who or what is selected, and the way out."""
+    return html.Header(
         [
-            html.Header(
-                [
-                    html.Div([html.H2(content.title), html.P(content.subtitle)]),
-                    html.Button("✕", id="panel-close", className="close", title=t("close"), n_clicks=0),
-                ]
-            ),
-            html.Div(panel_now(content, timezone, t), id="panel-now"),
-            html.H3(t("panel.hour")) if content.lines else None,
-            _notes(content.notes, t) if content.notes else None,
-            _hour(content, timezone, t),
-        ],
-        className="panel",
+            html.Div([html.H2(content.title), html.P(content.subtitle)]),
+            html.Button("✕", id="panel-close", className="close", title=t("close"), n_clicks=0),
+        ]
     )
+
+
+def panel_past(content: Panel, timezone: str, t: Translator) -> list[Component]:
+    """The last hour, or a feed's last rejects: what does not change while one looks at it."""
+    if content.notes:
+        return [_notes(content.notes, t)]
+    return [html.H3(t("panel.hour")), _hour(content, timezone, t)] if content.lines else []
 
 
 def panel_now(content: Panel, timezone: str, t: Translator) -> list[Component]:
@@ -117,23 +122,20 @@ def panel_now(content: Panel, timezone: str, t: Translator) -> list[Component]:
 
 
 def _alarm(alarm: Alarm, timezone: str, t: Translator) -> Component:
-    raised = datetime.fromtimestamp(alarm.raised_ms / 1000, ZoneInfo(timezone))
     state = "" if alarm.cleared_ms is None else f" · {t('alarm.cleared')}"
     return html.Li(
         [
             html.Span(f"{t(f'priority.{alarm.priority}')} · {alarm_words(alarm, t)}{state}"),
-            html.Time(f"{raised:%H:%M}"),
+            html.Time(moment_words(alarm.raised_ms, timezone)),
         ]
     )
 
 
-def _hour(content: Panel, timezone: str, t: Translator) -> Component | None:
-    if not content.lines:
-        return None
+def _hour(content: Panel, timezone: str, t: Translator) -> Component:
     if not any(len(line.times_ms) > 1 for line in content.lines):
         return html.P(t("panel.no_hour"), className="note")
     return dcc.Graph(
-        figure=hour_figure(content.lines, timezone, axis=content.axis, second_axis=content.second_axis),
+        figure=hour_figure(content.lines, timezone, t, axis=content.axis, second_axis=content.second_axis),
         config={"displayModeBar": False, "responsive": True},
         className="graph",
         responsive=True,

@@ -38,6 +38,7 @@ def live_settings(config: Config, areas: Areas, t: Translator) -> dict[str, obje
         "number": {"decimal": t.decimal, "group": t.group},
         "days": t.days,
         "months": t.months,
+        "day_pattern": t.day_pattern,
         "indicators": to_builtins(INDICATORS),
         "areas": [[area.code, area.name(t.language)] for area in areas.by_code.values()],
     }
@@ -89,13 +90,17 @@ def banner() -> Component:
 
 def selection() -> Component:
     """The panel of whatever is selected, and the component that knows what that is. On every page, once."""
-    return html.Div([Selection(id="selection"), html.Div(id="panel")], className="panel-holder")
+    parts = [html.Div(id="panel-head"), html.Div(id="panel-now"), html.Div(id="panel-past")]
+    return html.Div(
+        [Selection(id="selection"), html.Div(parts, id="panel", className="panel", hidden=True)],
+        className="panel-holder",
+    )
 
 
 def not_found(config: Config, t: Translator, path: str) -> Component:
     return html.Div(
         [
-            head(config, t, path),
+            head(config, t, "/"),
             html.Main([html.H1(t("page.unknown")), html.P(path)], className="plain"),
             html.Div(selection(), hidden=True),
         ],

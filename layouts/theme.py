@@ -11,6 +11,7 @@ class Scale(Struct, frozen=True, kw_only=True):
     breaks: tuple[float, ...]  # a value at a break belongs to the class above it
     colours: tuple[str, ...]
     unit: str | None = None  # a key of the catalogue under `unit.`
+    whole: bool = False  # counts: a class "2" and not "2–3"
 
 
 # Sequential ramps on a dark ground: more light is more of it, so they also read without hue.
@@ -23,9 +24,9 @@ INDICATORS: dict[str, Scale] = {
         colours=("#163349", "#1c4c69", "#24708c", "#74833f", "#c58f2e", "#e0533d"),
         unit="percent",
     ),
-    "vehicles": Scale(breaks=(1, 2, 3, 5, 8), colours=_CALM),
+    "vehicles": Scale(breaks=(1, 2, 3, 5, 8), colours=_CALM, whole=True),
     "speed": Scale(breaks=(8, 14, 20, 28), colours=tuple(reversed(_WARM)), unit="kmh"),
-    "alarms": Scale(breaks=(1, 2, 4), colours=("none", "#6e5a1f", "#b8752a", "#e0533d")),
+    "alarms": Scale(whole=True, breaks=(1, 2, 4), colours=("none", "#6e5a1f", "#b8752a", "#e0533d")),
 }
 
 PLOT = {

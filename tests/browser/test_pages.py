@@ -91,7 +91,7 @@ def test_hostile_names_are_shown_as_text_and_never_run(city: City, watched: Watc
     page.evaluate("window.markaz.select('camera', 'hostile', false)")
     page.locator(".panel h2", has_text="onerror").wait_for(timeout=10_000)
     page.evaluate("window.markaz.select('vehicle', 'hostile-bus', false)")
-    page.locator(".panel header p", has_text="onerror").wait_for(timeout=10_000)
+    page.locator("#panel-head p", has_text="onerror").wait_for(timeout=10_000)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x]").count() == 0
 
@@ -126,7 +126,7 @@ def test_an_open_panel_follows_its_vehicle(city: City, watched: Watched) -> None
     city.position("followed", 41.3201, 69.27, speed_mps=5)
     page.locator("#panel-now", has_text="18 km/h").wait_for(timeout=10_000)
     page.locator("#panel-close").click()
-    page.locator(".panel").wait_for(state="detached", timeout=5_000)
+    page.locator("#panel").wait_for(state="hidden", timeout=5_000)
 
 
 def test_hovering_tells_each_value_with_its_own_age(city: City, watched: Watched) -> None:

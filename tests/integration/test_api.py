@@ -17,6 +17,7 @@ from city.models import (
     AlarmPriority,
     CameraStatus,
     Event,
+    Facet,
     PassengerCount,
     Received,
     Reject,
@@ -198,6 +199,37 @@ def test_a_lost_store_is_told_and_its_return_too(api: Api, valkey: Valkey) -> No
     assert api.client.get("/api/v1/rejects").status_code == 503
     valkey.start()
     wait_until(lambda: "markaz_store_up 1.0" in api.client.get("/metrics").text, what="the return")
+
+
+def test_an_entry_of_another_version_costs_itself_and_nobody_else(api: Api, valkey: Valkey) -> None:
+    api.write(position("before"))
+    api.wait_for("/api/v1/vehicles", lambda b: b["vehicles"])
+    import redis
+
+    foreign = redis.Redis.from_url(valkey.url)
+    for partition in range(8):
+        foreign.xadd(api.store.keys.events(partition), {"position": b'[{"vehicle_id": 7}]', "fuel": b"not json"})
+    foreign.xadd(api.store.keys.alarm_events(), {"alarm": b"{}"})
+    foreign.hset(api.store.keys.latest(0, "position"), "x", b"[]")
+    api.write(position("after"))
+    api.wait_for("/api/v1/vehicles", lambda b: len(b["vehicles"]) == 2)
+    assert {e.vehicle_id for e in api.store.latest(Facet.POSITION) if isinstance(e, VehiclePosition)} == {
+        "before",
+        "after",
+    }
+
+
+def test_with_the_store_lost_the_numbers_stand_still_and_do_not_fall_to_zero(api: Api, valkey: Valkey) -> None:
+    old = time.time_ns() // 1_000_000 - 28_000
+    api.write(position("a", measured_ms=old, received_ms=old, speed_mps=10.0))
+    api.wait_for("/api/v1/kpis", lambda b: b["kpis"][0]["value"] == 1)
+    valkey.kill()
+    wait_until(lambda: "markaz_store_up 0.0" in api.client.get("/metrics").text, timeout_s=5, what="the loss")
+    time.sleep(4)
+    assert api.get("/api/v1/vehicles/a")["stale"] is True
+    kpis = {kpi["name"]: kpi for kpi in api.get("/api/v1/kpis")["kpis"]}
+    assert kpis["vehicles_in_service"]["value"] == 1
+    assert kpis["vehicles_in_service"]["age_s"] > 30
 
 
 def test_the_description_of_the_api_needs_nothing_from_outside(api: Api) -> None:

@@ -37,7 +37,9 @@ BOUNDS = (69.12, 41.17, 69.42, 41.40)
 
 
 def table() -> VehicleTable:
-    return VehicleTable(BOUNDS, 10_000, capacity_default=80, stale_after_s=30, gone_after_s=86_400)
+    return VehicleTable(
+        BOUNDS, 10_000, capacity_default=80, stale_after_s=30, count_stale_after_s=1800, gone_after_s=86_400
+    )
 
 
 def position(vehicle_id: str, *, measured_ms: int = NOW, **more: Any) -> VehiclePosition:
@@ -56,10 +58,12 @@ def vehicle(*events: Event) -> Vehicle:
 def unpack(frame: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """What assets/map.js does."""
     data, n = b64decode(frame["data"]), frame["n"]
-    assert len(data) == 12 * n
-    columns = {"x": np.frombuffer(data, "<u2", n, 0), "y": np.frombuffer(data, "<u2", n, 2 * n)}
-    for at, name in enumerate(("bearing", "load", "speed", "fuel", "age", "flags", "load_age", "fuel_age")):
-        columns[name] = np.frombuffer(data, np.uint8, n, 4 * n + at * n)
+    assert len(data) == 15 * n
+    columns: dict[str, np.ndarray[Any, Any]] = {}
+    for at, name in enumerate(("x", "y", "age", "load_age", "fuel_age")):
+        columns[name] = np.frombuffer(data, "<u2", n, 2 * n * at)
+    for at, name in enumerate(("bearing", "load", "speed", "fuel", "flags")):
+        columns[name] = np.frombuffer(data, np.uint8, n, 10 * n + at * n)
     return columns
 
 
@@ -91,10 +95,7 @@ def test_each_side_of_a_vehicle_has_its_column() -> None:
     )
     packed.update(one)
     columns = unpack(packed.pack(NOW + 7_400))
-    assert (columns["load_age"][0], columns["fuel_age"][0]) == (0, 0)
-    later = unpack(packed.pack(NOW + 3_600_000))
-    assert (later["load_age"][0], later["fuel_age"][0]) == (254, 254)
-    assert unpack(packed.pack(NOW + 25_000))["load_age"][0] == 2
+    assert (columns["load_age"][0], columns["fuel_age"][0]) == (7, 7)
     assert columns["bearing"][0] == 64
     assert columns["speed"][0] == 36
     assert columns["load"][0] == 120
@@ -123,6 +124,21 @@ def test_a_vehicle_is_stale_from_the_configured_age(age_ms: int, stale: bool) ->
     packed = table()
     packed.update(vehicle(position("a", measured_ms=NOW - age_ms)))
     assert bool(unpack(packed.pack(NOW))["flags"][0] & STALE) is stale
+
+
+def test_an_old_age_is_told_whole_and_one_beyond_the_column_as_the_most_it_can_say() -> None:
+    packed = table()
+    packed.update(vehicle(position("a")))
+    assert unpack(packed.pack(NOW + 1_200_000))["age"][0] == 1200
+    assert unpack(packed.pack(NOW + 86_000_000))["age"][0] == 65535
+
+
+def test_a_count_of_long_ago_says_nothing_of_the_load_now() -> None:
+    packed = table()
+    count = PassengerCount(vehicle_id="a", measured_ms=NOW - 1_790_000, received_ms=NOW, onboard=40, capacity=80)
+    packed.update(vehicle(position("a"), count))
+    assert unpack(packed.pack(NOW))["load"][0] == 50
+    assert unpack(packed.pack(NOW + 11_000))["load"][0] == UNKNOWN
 
 
 def test_the_roster_changes_only_when_somebody_comes_or_changes_route() -> None:
@@ -179,9 +195,14 @@ def test_cameras_without_a_status_have_no_row() -> None:
     status = CameraStatus(
         camera_id="k1", measured_ms=NOW, received_ms=NOW, online=False, name="Chorsu", lat=41.3, lon=69.2
     )
-    frame = cameras_frame({"k2": Camera("k2"), "k1": Camera("k1", status)})
+    frame = cameras_frame({"k2": Camera("k2"), "k1": Camera("k1", status)}, NOW, 3600)
     assert frame["ids"] == ["k1"]
-    assert frame["online"] == [0]
+    assert frame["states"] == ["offline"]
+
+
+def test_a_camera_nobody_hears_of_is_unknown_and_not_online() -> None:
+    status = CameraStatus(camera_id="k1", measured_ms=NOW - 3_600_001, received_ms=NOW, online=True)
+    assert cameras_frame({"k1": Camera("k1", status)}, NOW, 3600)["states"] == ["unknown"]
 
 
 def test_alarms_come_the_most_urgent_first_and_then_the_newest() -> None:

@@ -116,3 +116,23 @@ def test_a_page_that_does_not_answer_any_more_is_let_go() -> None:
         return page
 
     assert asyncio.run(scenario()).is_open
+
+
+def test_a_question_that_fails_does_not_take_the_map(capsys: object) -> None:
+    async def fails() -> bool:
+        raise ValueError("a bug in the panel")
+
+    async def scenario() -> list[tuple[str, Mapping[str, Any]]]:
+        push = Push(Frames(), Live())
+        page = FakePage()
+        task = asyncio.create_task(push.stream(page, fails, every_s=0.02))
+        for number in range(20):
+            push.frames.put("vehicles", {"seq": number})
+            await asyncio.sleep(0.02)
+        assert not task.done()
+        page.is_open = False
+        push.frames.put("end", {})
+        await task
+        return page.got
+
+    assert len(asyncio.run(scenario())) >= 19
