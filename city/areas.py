@@ -6,6 +6,7 @@ has no areas, and every point lies in none.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from enum import StrEnum
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
+import shapely.errors
+import shapely.geometry
 from msgspec import Struct
 from shapely.geometry.base import BaseGeometry
 
@@ -205,24 +208,26 @@ def load_areas(city_dir: Path) -> Areas:
 def _read(path: Path, kind: AreaKind) -> list[Area]:
     if not path.exists():
         return []
-    # Takes a second to import, and a city without polygons does not need it.
-    import geopandas  # noqa: PLC0415
-
     try:
-        frame = geopandas.read_file(path)
-        if frame.crs is not None:
-            frame = frame.to_crs(4326)
-    except Exception as error:  # GDAL raises many types; all mean that the file cannot be read
-        raise AreasError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+        collection = json.loads(path.read_bytes())
+        features = collection["features"]
+        rows = [{**feature["properties"], "geometry": _shape(feature["geometry"])} for feature in features]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise AreasError(f"{path}: not a GeoJSON feature collection (RFC 7946): {told}") from error
     areas: list[Area] = []
     seen: set[str] = set()
-    for number, row in enumerate(frame.to_dict("records"), start=1):
-        area = _area(path, number, kind, {str(name): value for name, value in row.items()})
+    for number, row in enumerate(rows, start=1):
+        area = _area(path, number, kind, row)
         if area.code in seen:
             raise AreasError(f"{path}: feature {number}: the code {area.code} is there already")
         seen.add(area.code)
         areas.append(area)
     return areas
+
+
+def _shape(geometry: Any) -> BaseGeometry | None:
+    return None if geometry is None else shapely.geometry.shape(geometry)
 
 
 def _area(path: Path, number: int, kind: AreaKind, row: dict[str, Any]) -> Area:

@@ -36,6 +36,9 @@ local function hset(key, pairs_)
   end
 end
 
+-- Bytes of marks kept of one time; events of one camera and one time have long ones.
+local MARKS_MAX = 2000
+
 local function split(value)
   if not value then return nil, '' end
   local ms, mark = string.match(value, '^(-?%d+):?(.*)$')
@@ -69,10 +72,14 @@ for f = 1, tonumber(ARGV[5]) do
     local slot_ms, slot_mark = split(times[slot])
     local key_ms = split(times[key])
     if feed ~= '' then feeds[feed] = true end
-    if slot_ms == ms and slot_mark == mark then
+    if slot_ms == ms and string.find('\30' .. slot_mark .. '\30', '\30' .. mark .. '\30', 1, true) then
       duplicates[#duplicates + 1] = seen
       count(feed, 'rejected:duplicate')
     else
+      -- Several of one time (a vehicle's doors): all their marks are kept, or the first could come again unseen.
+      if slot_ms == ms and #times[slot] < MARKS_MAX then
+        stamp = ARGV[base + 2] .. ':' .. slot_mark .. '\30' .. mark
+      end
       if not slot_ms or ms >= slot_ms then times[slot] = stamp end
       if not key_ms or ms >= key_ms then
         times[key] = stamp

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -89,13 +91,25 @@ class Checks(Section):
 
 
 class Ingest(Section):
-    client_id: Annotated[str, Field(min_length=1, max_length=23)] = "markaz-ingest"
+    client_id: Annotated[str, Field(min_length=1)] = "markaz-{city}"
     batch_max: Annotated[int, Field(ge=1, le=2000)] = 1000
     batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 20
     queue_max: Annotated[int, Field(ge=1000)] = 20000
     payload_max_bytes: Annotated[int, Field(ge=1024)] = 65536
     topics: Mapping[Literal["native", "hfp"], str] = Field(default={"native": "markaz/v1/{city}/#", "hfp": "/hfp/v2/#"})
     checks: Checks = Checks()
+
+    @field_validator("client_id")
+    @classmethod
+    def _city_in_client_id(cls, client_id: str) -> str:
+        return _check_braces(client_id)
+
+    @field_validator("topics")
+    @classmethod
+    def _city_in_topics(cls, topics: Mapping[str, str]) -> Mapping[str, str]:
+        for topic in topics.values():
+            _check_braces(topic)
+        return topics
 
 
 class FuelDrop(Section):
@@ -188,6 +202,15 @@ class CityProfile(Section):
     timezone: str
     language: Language = "uz"
 
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("expected a name of the IANA time zones, such as Asia/Tashkent") from None
+        return timezone
+
     @field_validator("bounds")
     @classmethod
     def _ordered(cls, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -219,6 +242,18 @@ class Config(Section):
         if self.city not in self.cities:
             raise ValueError(f"city: {self.city!r} has no profile under cities (allowed: {', '.join(self.cities)})")
         return self
+
+    @model_validator(mode="after")
+    def _client_id_fits(self) -> Config:
+        # MQTT 3.1.1 lets a broker refuse longer ones.
+        if len(self.ingest_client_id) > 23:
+            raise ValueError(f"ingest.client_id: {self.ingest_client_id!r} is longer than 23 characters")
+        return self
+
+    @property
+    def ingest_client_id(self) -> str:
+        """The name under which the broker keeps the city's session: two cities must not share one."""
+        return self.ingest.client_id.format(city=self.city)
 
     @property
     def profile(self) -> CityProfile:
@@ -271,6 +306,8 @@ def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str
                 value = Path(value).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise ConfigError(f"{variable}: {value}: {error.strerror}") from None
+            except UnicodeDecodeError:
+                raise ConfigError(f"{variable}: {value}: not UTF-8 text") from None
         parts = name.removeprefix(ENV_PREFIX).lower().split("__")
         section = given
         for part in parts[:-1]:
@@ -278,7 +315,10 @@ def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str
             if not isinstance(below, dict):
                 raise ConfigError(f"{variable}: {part} is not a section")
             section = below
-        section[parts[-1]] = yaml.safe_load(value) if value[:1] in "[{" else value
+        try:
+            section[parts[-1]] = yaml.safe_load(value) if value[:1] in "[{" else value
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{variable}: not YAML: {' '.join(str(error).split())}") from None
         sources[".".join(parts)] = variable
     return sources
 
@@ -309,9 +349,24 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
     return sorted(set(getattr(model, "model_fields", {})) - {"root"})
 
 
+def _check_braces(text: str) -> str:
+    try:
+        text.format(city="x")
+    except (KeyError, IndexError, ValueError):
+        raise ValueError("only {city} may stand in braces") from None
+    return text
+
+
 def _check_scheme(url: str, schemes: tuple[str, ...]) -> str:
     scheme, separator, rest = url.partition("://")
     if url != "embedded" and (not separator or scheme not in schemes or not rest):
         allowed = ", ".join(f"{scheme}://…" for scheme in schemes)
         raise ValueError(f"expected embedded or {allowed}")
+    if url != "embedded" and scheme != "unix":
+        parts = urlsplit(url)  # raises ValueError for a broken address
+        if not parts.hostname:
+            raise ValueError("a host is missing")
+        _ = parts.port  # raises ValueError for what is no port
+        if scheme.startswith("redis") and not re.fullmatch(r"/?\d*", parts.path):
+            raise ValueError("the path of a Redis address is the number of a database")
     return url

@@ -39,7 +39,7 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "ingest",
         "ingest",
-        "time of measuring that newest-wins compares, epoch ms, and a mark after a colon",
+        "time of measuring that newest-wins compares, epoch ms, and marks after a colon",
     ),
     Name(
         "markaz:{<city>:<p>}:events",

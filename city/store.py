@@ -102,7 +102,8 @@ class Store:
             password=password,
             socket_timeout=timeout_s,
             socket_connect_timeout=_CONNECT_TIMEOUT_S,
-            socket_keepalive=True,
+            # A socket file has no keepalive.
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             # Our callers decide when to try again: a hidden retry would only delay their word of it.
             retry=Retry(NoBackoff(), 0),
         )

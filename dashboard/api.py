@@ -7,6 +7,7 @@ Lists are paged by `limit` and `cursor` (the last id of the page before) and say
 from __future__ import annotations
 
 import html
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -142,6 +143,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
                 "detail": reject.detail,
                 "topic": reject.topic,
                 "payload": reject.payload.decode("utf-8", "backslashreplace"),
+                "payload_base64": b64encode(reject.payload).decode("ascii"),
                 "received_at": _rfc3339(reject.received_ms),
             }
             for reject in found

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 
 class Problem(Exception):
@@ -28,6 +29,10 @@ def add_handlers(server: FastAPI) -> None:
     @server.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> JSONResponse:
         return document(error.status, error.title, error.detail, request.url.path)
+
+    @server.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return document(error.status_code, str(error.detail), str(error.detail), request.url.path)
 
     @server.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -119,7 +119,7 @@ def stale(event: Event, message: Received, memory: Memory, limits: Limits) -> Pr
 
 def duplicate(event: Event, message: Received, memory: Memory, limits: Limits) -> Problem | None:
     stamp = memory.slots[event.facet].get(event.slot)
-    if stamp is None or stamp.measured_ms != event.measured_ms or stamp.mark != event.mark:
+    if stamp is None or stamp.measured_ms != event.measured_ms or event.mark not in stamp.marks:
         return None
     return Problem(RejectReason.DUPLICATE, "this measurement is known")
 

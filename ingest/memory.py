@@ -13,6 +13,7 @@ from city.models import CameraStatus, Event, Facet, FuelReading, PassengerCount,
 
 # Ten times the vehicles and cameras of a city; an entity that falls out begins anew.
 _ENTITIES_MAX = 200_000
+_MARKS_MAX = 63  # events of one slot and one time
 # The facets that steps look back at.
 SEEDED = (Facet.POSITION, Facet.PASSENGERS, Facet.FUEL, Facet.CAMERA_STATUS)
 
@@ -55,7 +56,7 @@ class Stamp:
     """The newest measurement of a slot."""
 
     measured_ms: int
-    mark: str
+    marks: tuple[str, ...]  # of the events of that time
 
 
 @dataclass(slots=True)
@@ -83,8 +84,10 @@ class Memory:
         slots = self.slots[event.facet]
         slot = event.slot
         stamp = slots.get(slot)
-        if stamp is None or event.measured_ms >= stamp.measured_ms:
-            slots[slot] = Stamp(event.measured_ms, event.mark)
+        if stamp is None or event.measured_ms > stamp.measured_ms:
+            slots[slot] = Stamp(event.measured_ms, (event.mark,))
+        elif event.measured_ms == stamp.measured_ms:
+            slots[slot] = Stamp(event.measured_ms, (*stamp.marks[-_MARKS_MAX:], event.mark))
         if isinstance(event, VehiclePosition):
             fix = self.fixes.get(event.vehicle_id)
             if fix is None or event.measured_ms >= fix.measured_ms:

@@ -45,7 +45,7 @@ class Pipeline:
         self.areas = areas
         self.writer = Writer(
             store,
-            ingest.client_id,
+            config.ingest_client_id,
             events_keep_s=config.store.events_keep_s,
             rejects_max=config.store.rejects_max,
         )

@@ -154,7 +154,7 @@ class Receiver:
         five = self._version == "5"
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=self._config.ingest.client_id,
+            client_id=self._config.ingest_client_id,
             clean_session=None if five else False,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,

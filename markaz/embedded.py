@@ -66,6 +66,8 @@ def broker_config(directory: Path, port: int, username: str | None, password: st
         f'  listen: "{HOST}:{port}"',
         # Messages under way to ingest; the default of 100 would make it wait for every batch.
         "  max_ack_pending: 10000",
+        # What a killed worker had in hand comes again after this; the default would hold an alarm back for 30 s.
+        '  ack_wait: "5s"',
     ]
     if username is not None:
         lines.append(f"  authorization {{ username: {_quoted(username)}, password: {_quoted(password or '')} }}")

@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bring.add_argument(
         "--district", metavar="FIELD", help="a mahalla's district code (default: the district that it overlaps most)"
     )
+    bring.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="settings (config.yaml)")
     bring.add_argument("--city", help="the city profile (default: the setting `city`)")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from city.config import Config
+from city.config import Config, ConfigError
 
 _POLL_S = 0.05
 
@@ -49,8 +49,11 @@ def take_lock(directory: Path, *, patience_s: float) -> int:
 
     What a killed supervisor left behind gets `patience_s` to end.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(directory / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(f"data_dir: {directory}: {error.strerror}") from None
     deadline = time.monotonic() + patience_s
     while True:
         try:

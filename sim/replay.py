@@ -23,6 +23,8 @@ _WAIT_MAX_S = 0.1
 _DRAIN_S = 10.0
 # Bad lines are told one by one up to here; the total counts all.
 _BAD_LINES_TOLD = 20
+# A replay's times may begin so much of `checks.stale_max_s` in the past.
+_PAST_SHARE = 0.9
 
 log = structlog.get_logger()
 
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="play N times as fast (default 1)")
     parser.add_argument(
         "--times", choices=("shift", "keep"), default="shift",
-        help="shift: move the times within messages so that the recording begins now (default); keep: as recorded",
+        help="shift: move the times within messages so that the recording ends now (default); keep: as recorded",
     )  # fmt: skip
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N messages")
@@ -57,7 +59,8 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     try:
         if arguments.record is not None:
             return _record(config, arguments.record, deadline, stop)
-        return Replay(BrokerLink(config.mqtt, "replay"), arguments, deadline, stop).play()
+        longest_s = config.ingest.checks.stale_max_s * _PAST_SHARE
+        return Replay(BrokerLink(config.mqtt, "replay"), arguments, deadline, stop, longest_s=longest_s).play()
     except BadBrokerUrlError as error:
         print(f"markaz replay: {error}", file=sys.stderr)
     except OSError as error:
@@ -69,8 +72,15 @@ class Replay:
     """Plays one file."""
 
     def __init__(
-        self, link: BrokerLink, arguments: argparse.Namespace, deadline: float | None, stop: threading.Event
+        self,
+        link: BrokerLink,
+        arguments: argparse.Namespace,
+        deadline: float | None,
+        stop: threading.Event,
+        *,
+        longest_s: float,
     ) -> None:
+        self._longest_ms = longest_s * 1000
         self._link = link
         self._file: Path = arguments.file
         self._speed: float = arguments.speed
@@ -96,14 +106,21 @@ class Replay:
         complete = self._link.close(_DRAIN_S)
         log.info("replayed", sent=self._sent, skipped=self._bad, acknowledged=complete)
         print(f"sent {self._sent}, skipped {self._bad}")
-        return 0 if complete else 1
+        return 0 if complete and (self._sent or not self._bad) else 1
 
     def _play_once(self) -> None:
-        shift: TimeShift | None = None
+        times = self._span()
+        if times is None:
+            return
+        first_ms, last_ms = times
+        now_ms = time.time() * 1000
+        pace = TimeShift(first_ms, now_ms, self._speed)
+        # Played faster, the recording ends now and began in the past: gaps stay true, or every
+        # vehicle would seem to leap. One too long for that, or played again and again, is compressed.
+        true_gaps = last_ms - first_ms <= self._longest_ms and not self._loop
+        shift = TimeShift(last_ms, pace.moved_ms(last_ms)) if true_gaps else pace
         for number, message in self._messages():
-            if shift is None:
-                shift = TimeShift(message.at_ms, time.time() * 1000, self._speed)
-            due_s = shift.moved_ms(message.at_ms) / 1000
+            due_s = pace.moved_ms(message.at_ms) / 1000
             while not self._over() and (
                 time.time() < due_s or not self._link.connected or self._link.unacknowledged >= _UNACKNOWLEDGED_MAX
             ):
@@ -119,6 +136,14 @@ class Replay:
                 continue
             self._sent += 1
             self._link.pump(0.0)
+
+    def _span(self) -> tuple[float, float] | None:
+        """When the first and the last message were received, epoch ms; None if there is none."""
+        skipped = self._bad
+        times = [message.at_ms for _, message in self._messages()]
+        if times:
+            self._bad = skipped  # they are counted when they are played
+        return (min(times), max(times)) if times else None
 
     def _messages(self) -> Iterator[tuple[int, Recorded]]:
         with self._file.open("rb") as file:

@@ -169,5 +169,5 @@ def test_a_bad_feature_is_named_with_its_file(tmp_path: Path, broken: dict[str, 
 def test_a_file_that_is_no_geojson_is_named(tmp_path: Path) -> None:
     path = tmp_path / "districts.geojson"
     path.write_text('{"type": "FeatureColl')
-    with pytest.raises(AreasError, match=r"districts\.geojson: cannot be read"):
+    with pytest.raises(AreasError, match=r"districts\.geojson: not a GeoJSON"):
         load_areas(tmp_path)

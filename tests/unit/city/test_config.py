@@ -182,3 +182,35 @@ def test_a_password_is_never_shown(section: str, tmp_path: Path) -> None:
 
 def test_geography_lies_beside_the_settings(tmp_path: Path) -> None:
     assert load_config(settings(tmp_path), {}).city_dir == tmp_path / "data" / "tashkent"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("MARKAZ_MQTT__URL", "mqtt://host:99999", "mqtt.url"),
+        ("MARKAZ_MQTT__URL", "mqtt://host:abc", "mqtt.url"),
+        ("MARKAZ_MQTT__URL", "mqtt://[::1", "mqtt.url"),
+        ("MARKAZ_MQTT__URL", "mqtt://:1883", "a host is missing"),
+        ("MARKAZ_REDIS__URL", "redis://host:6379/abc", "number of a database"),
+        ("MARKAZ_HTTP__ALLOWED_ORIGINS", "[a: }", "not YAML"),
+        ("MARKAZ_INGEST__TOPICS__NATIVE", "markaz/{x}/#", "only {city}"),
+        ("MARKAZ_INGEST__CLIENT_ID", "a-name-far-too-long-for-mqtt", "23 characters"),
+        ("MARKAZ_CITIES__TASHKENT__TIMEZONE", "Asia/Nope", "IANA"),
+    ],
+)
+def test_what_would_fail_later_is_refused_at_once_in_one_line(variable: str, value: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config(SHIPPED, {variable: value})
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_secret_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(SHIPPED, {"MARKAZ_REDIS__PASSWORD_FILE": str(tmp_path / "secret")})
+
+
+def test_two_cities_never_share_a_session_of_the_broker() -> None:
+    names = {load_config(SHIPPED, {"MARKAZ_CITY": city}).ingest_client_id for city in ("tashkent", "helsinki")}
+    assert len(names) == 2
