@@ -12,8 +12,6 @@ from msgspec import Struct
 from city.i18n import Translator
 from layouts.theme import PLOT
 
-_HEIGHT_PX = 170
-
 
 class Line(Struct, frozen=True, kw_only=True):
     """One line of a figure: epoch milliseconds and values; None is a gap, drawn as one."""
@@ -69,7 +67,6 @@ def hour_figure(
                 "showgrid": False,
                 "title": {"text": second_axis or "", "font": {"size": 11}},
             },
-            "height": _HEIGHT_PX,
             "separators": t.decimal + t.group,
             "hovermode": "x unified",
             "uirevision": "keep",

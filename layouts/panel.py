@@ -137,7 +137,7 @@ def _hour(content: Panel, timezone: str, t: Translator) -> Component:
     return dcc.Graph(
         figure=hour_figure(content.lines, timezone, t, axis=content.axis, second_axis=content.second_axis),
         config={"displayModeBar": False, "responsive": True},
-        className="graph",
+        style={"height": "10.5rem"},
         responsive=True,
     )
 
