@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
+from msgspec import MsgspecError
 
 from analysis.feed_rates import FeedRates
-from analysis.fuel_meter import FuelMeter
+from analysis.fuel_meter import FuelMeter, decode_meter
 from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
 from city.config import Config
@@ -125,7 +126,9 @@ class Feed:
             cursor = store.alarm_tip()
             alarms = {alarm.id: alarm for alarm in store.alarms()}
             samples = _read_samples(store, now_ms() - _SAMPLES_BACK_MS)
-            self._post(lambda: self._take_summary(alarms, samples))
+            # A meter that begins anew would tell a few minutes' use from a few metres.
+            meter = self._meter_of_history(store)
+            self._post(lambda: self._take_summary(alarms, samples, meter))
             newest_ms = samples[-1][0] if samples else now_ms() - _SAMPLES_BACK_MS
             counts_due = 0.0
             while not self._stop.is_set():
@@ -140,6 +143,15 @@ class Feed:
                     self._post(lambda feeds=feeds, fresh=fresh: self._take_counts(feeds, fresh))  # type: ignore[misc]
 
         self._keep_reading(read)
+
+    def _meter_of_history(self, store: Store) -> FuelMeter:
+        """The meter as the history worker last kept it; an empty one where it kept none."""
+        window_s = self._config.kpis.fuel_window_s
+        _, kept = store.checkpoint("history")
+        try:
+            return decode_meter(kept, window_s) if kept else FuelMeter(window_s)
+        except MsgspecError:
+            return FuelMeter(window_s)  # another version's; the new one fills within the window
 
     def _keep_reading(self, read: Callable[[Store], None]) -> None:
         """Run `read` again whenever the store fails it, after a short pause with jitter."""
@@ -177,8 +189,9 @@ class Feed:
                 self.state.meter.apply(event)
             self._on_events(events)
 
-    def _take_summary(self, alarms: dict[str, Alarm], samples: list[tuple[int, KpiSample]]) -> None:
+    def _take_summary(self, alarms: dict[str, Alarm], samples: list[tuple[int, KpiSample]], meter: FuelMeter) -> None:
         self.state.alarms = alarms
+        self.state.meter = meter
         self.state.samples = samples
         self._heard("summary")
         self._on_summary()
