@@ -91,42 +91,42 @@ class Picture:
         match event:
             case VehiclePosition():
                 vehicle = self._vehicle(event.vehicle_id)
-                if vehicle.position and vehicle.position.measured_ms > event.measured_ms:
+                if _newer(vehicle.position, event):
                     return False
                 vehicle.position = event
             case VehicleStatus():
                 vehicle = self._vehicle(event.vehicle_id)
-                if vehicle.status and vehicle.status.measured_ms > event.measured_ms:
+                if _newer(vehicle.status, event):
                     return False
                 vehicle.status = event
             case PassengerCount():
                 vehicle = self._vehicle(event.vehicle_id)
-                if vehicle.passengers and vehicle.passengers.measured_ms > event.measured_ms:
+                if _newer(vehicle.passengers, event):
                     return False
                 vehicle.passengers = event
             case FuelReading():
                 vehicle = self._vehicle(event.vehicle_id)
-                if vehicle.fuel and vehicle.fuel.measured_ms > event.measured_ms:
+                if _newer(vehicle.fuel, event):
                     return False
                 vehicle.fuel = event
             case CameraStatus():
                 camera = self._camera(event.camera_id)
-                if camera.status and camera.status.measured_ms > event.measured_ms:
+                if _newer(camera.status, event):
                     return False
                 camera.status = event
             case CameraEvent():
                 camera = self._camera(event.camera_id)
                 events = camera.events
-                if event.kind in events and events[event.kind].measured_ms > event.measured_ms:
+                if _newer(events.get(event.kind), event):
                     return False
                 events[event.kind] = event
                 camera.event_ms = max(camera.event_ms, event.measured_ms)
             case SensorReading():
-                if event.key in self.sensors and self.sensors[event.key].measured_ms > event.measured_ms:
+                if _newer(self.sensors.get(event.key), event):
                     return False
                 self.sensors[event.key] = event
             case Case():
-                if event.key in self.cases and self.cases[event.key].measured_ms > event.measured_ms:
+                if _newer(self.cases.get(event.key), event):
                     return False
                 self.cases[event.key] = event
         return True
@@ -149,3 +149,7 @@ class Picture:
         if camera is None:
             camera = self.cameras[camera_id] = Camera(camera_id)
         return camera
+
+
+def _newer(known: Event | None, event: Event) -> bool:
+    return known is not None and known.measured_ms > event.measured_ms
