@@ -67,3 +67,34 @@ class FeedRates:
         if last_ms <= first_ms:
             return None
         return (last.get(feed, 0) - first.get(feed, 0)) * 1000 / (last_ms - first_ms)
+
+
+# A feed is late after the time in which it usually brings so many messages. Were they independent of each
+# other, a living feed would be called late once in e^20 such times.
+LATE_MESSAGES = 20
+LATE_LEAST_S = 4.0
+# A usual rate is forgotten by half in ten minutes without it.
+_KEEPS_PER_S = 0.5 ** (1 / 600)
+
+
+@dataclass(slots=True)
+class UsualRates:
+    """What rate each feed has had lately, to tell a dead feed from a slow one."""
+
+    _usual: dict[str, float] = field(default_factory=dict)
+    _updated_ms: int = 0
+
+    def update(self, feeds: Sequence[FeedRate], now_ms: int) -> None:
+        """Take the rates of this moment in."""
+        kept = _KEEPS_PER_S ** (max(0, now_ms - self._updated_ms) / 1000) if self._updated_ms else 1.0
+        self._updated_ms = now_ms
+        for feed in feeds:
+            name = feed.count.feed
+            self._usual[name] = max(feed.rate_per_s or 0.0, self._usual.get(name, 0.0) * kept)
+
+    def late_after_s(self, feed: str, most_s: float | None) -> float | None:
+        """Seconds of silence from which the feed is late: `most_s` at most; None if it may be silent for ever."""
+        usual = self._usual.get(feed, 0.0)
+        if most_s is None or usual <= 0:
+            return most_s
+        return min(most_s, max(LATE_LEAST_S, LATE_MESSAGES / usual))

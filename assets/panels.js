@@ -254,7 +254,7 @@
       { className: "feeds greyable", "aria-label": markaz.text("feeds") },
       (summary ? summary.feeds : []).map(function (feed) {
         const age = feed.age_s === null ? null : feed.age_s + Math.floor(since);
-        const late = age === null || (feed.silent_after_s !== null && age > feed.silent_after_s);
+        const late = age === null || (feed.late_after_s !== null && age > feed.late_after_s);
         const reasons = Object.keys(feed.rejected)
           .map(function (reason) {
             return markaz.text("reject." + reason) + " " + markaz.number(feed.rejected[reason], 0);

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from msgspec import to_builtins
 
+from analysis.feed_rates import UsualRates
 from analysis.indicators import AreaIndicators, indicators
 from analysis.kpis import Kpi, KpiSettings, kpis
 from analysis.trend import HOUR_MS, TOLERANCE_MS, Series, compare, sparkline
@@ -53,6 +54,7 @@ class Screen:
             count_stale_after_s=config.kpis.count_stale_after_s,
             gone_after_s=config.live.vehicle_gone_after_s,
         )
+        self._usual = UsualRates()
         self._roster_sent = -1
         self._cameras_changed = True
         self._cameras_ms = 0
@@ -178,6 +180,8 @@ class Screen:
     def _send_summary(self) -> None:
         state, now = self.state, now_ms()
         self._store_up_sent = state.store_up
+        feeds = state.rates.feeds(now)
+        self._usual.update(feeds, now)
         silent = self._config.alarms.feed_silent.silent_after_s
         order = {feed: at for at, feed in enumerate(silent)}
         self.frames.put(
@@ -195,9 +199,9 @@ class Screen:
                         "rejected": feed.count.rejected,
                         "rejected_total": sum(feed.count.rejected.values()),
                         "late": feed.count.late,
-                        "silent_after_s": silent.get(feed.count.feed),
+                        "late_after_s": self._usual.late_after_s(feed.count.feed, silent.get(feed.count.feed)),
                     }
-                    for feed in sorted(state.rates.feeds(now), key=lambda rate: order.get(rate.count.feed, len(order)))
+                    for feed in sorted(feeds, key=lambda rate: order.get(rate.count.feed, len(order)))
                 ],
             },
         )

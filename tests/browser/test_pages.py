@@ -183,6 +183,25 @@ def test_a_silent_vehicle_turns_stale_and_says_how_old_it_is(city: City, watched
     assert page.evaluate("window.markaz.vehicleNow('quiet').age_s") >= 30
 
 
+def test_a_feed_that_dies_is_marked_within_five_seconds_and_recovers(city: City, watched: Watched) -> None:
+    page = watched.open(city.url())
+    feed = page.locator("[data-feed='vehicle/position']")
+
+    def speak(seconds: float) -> None:
+        until = time.time() + seconds
+        while time.time() < until:
+            city.position("speaker", 41.3, 69.25)
+            page.wait_for_timeout(50)
+
+    speak(12)
+    assert "late" not in (feed.get_attribute("class") or "")
+    page.wait_for_function(
+        "() => document.querySelector(\"[data-feed='vehicle/position']\").classList.contains('late')", timeout=6_000
+    )
+    speak(2)
+    assert "late" not in (feed.get_attribute("class") or "")
+
+
 def test_rejects_show_in_the_feed_strip_with_their_reason(city: City, watched: Watched) -> None:
     page = watched.open(city.url())
     city.publish("vehicle/broken/fuel", b"\xff\xfe not json")

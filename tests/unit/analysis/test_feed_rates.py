@@ -1,6 +1,8 @@
 """Rates from counters."""
 
-from analysis.feed_rates import FeedRates
+import pytest
+
+from analysis.feed_rates import FeedRate, FeedRates, UsualRates
 from city.models import FeedCount
 
 
@@ -41,3 +43,32 @@ def test_a_feed_that_begins_counts_from_nothing() -> None:
     rates.update(counts(hfp=10), 0)
     rates.update(counts(hfp=10, case=4), 2000)
     assert [feed.rate_per_s for feed in rates.feeds(2000)] == [0.0, 2.0]
+
+
+def look(rate_per_s: float | None) -> list[FeedRate]:
+    count = FeedCount(feed="gps", received=1, stored=1, late=0, rejected={}, last_received_ms=1)
+    return [FeedRate(count=count, rate_per_s=rate_per_s, age_s=0.0)]
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "late_after_s"), [(300.0, 4.0), (4.0, 5.0), (1.0, 20.0), (0.1, 120.0), (None, 120.0)]
+)
+def test_a_feed_is_late_sooner_the_faster_it_usually_speaks(rate_per_s: float | None, late_after_s: float) -> None:
+    usual = UsualRates()
+    usual.update(look(rate_per_s), 1_000)
+    assert usual.late_after_s("gps", 120.0) == pytest.approx(late_after_s)
+
+
+def test_what_a_feed_usually_does_outlives_its_silence_and_fades_slowly() -> None:
+    usual = UsualRates()
+    usual.update(look(2.0), 1_000)
+    for second in range(60):
+        usual.update(look(0.0), 2_000 + second * 1000)
+    assert usual.late_after_s("gps", 120.0) == pytest.approx(10.7, abs=0.1)
+
+
+def test_a_feed_that_may_be_silent_for_ever_is_never_late() -> None:
+    usual = UsualRates()
+    usual.update(look(50.0), 1_000)
+    assert usual.late_after_s("gps", None) is None
+    assert usual.late_after_s("unheard", 60.0) == 60.0
