@@ -113,7 +113,8 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     started.stop()
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, other tests cannot run an event loop of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if executable() is None:
         pytest.fail("no Chromium found: `make test` installs it; or set CHROMIUM")

@@ -128,8 +128,10 @@ def test_a_recording_is_replayed_in_full_on_every_broker(broker: Server, start: 
     assert "sent 1034, skipped 0" in process.communicate(timeout=10)[0]
     assert process.returncode == 0
     assert all(" " not in topic for topic, _ in heard.messages)
-    first = next(iter(json.loads(heard.messages[0][1]).values()))
-    assert abs(_epoch_s(first["tst"]) - begin) < 10
+    times = [_epoch_s(next(iter(json.loads(payload).values()))["tst"]) for _, payload in heard.messages]
+    # Played fast it ends now and its gaps are true: no vehicle seems to leap.
+    assert abs(max(times) - begin) < 10
+    assert max(times) - min(times) > 900
 
 
 def test_bad_lines_are_named_and_skipped_and_kept_bytes_are_kept(nats: Nats, start: Start, tmp_path: Path) -> None:
