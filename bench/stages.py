@@ -100,7 +100,9 @@ def run(config: Config, rng: random.Random) -> dict[str, tuple[float, str]]:
     pipeline = Pipeline(config, areas, store)
     pipeline.resume()
     state, settings = CityState(), KpiSettings.of(config)
-    table = VehicleTable(config.profile.bounds, 10_000, capacity_default=80, stale_after_s=1e6, gone_after_s=1e9)
+    table = VehicleTable(
+        config.profile.bounds, 10_000, capacity_default=80, stale_after_s=1e6, count_stale_after_s=1e6, gone_after_s=1e9
+    )
     lats = [rng.uniform(41.17, 41.42) for _ in range(BATCH)]
     lons = [rng.uniform(69.12, 69.46) for _ in range(BATCH)]
     taken: dict[str, list[float]] = {}
