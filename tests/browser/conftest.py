@@ -76,6 +76,18 @@ class City:
             text = connection.recv(65536).decode()
         return int(text.partition("process_id:")[2].split()[0])
 
+    def dashboard_pid(self) -> int:
+        """The process that serves the pages, found by its command and its port."""
+        wanted = f"MARKAZ_HTTP__PORT={self.http}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                if b"dashboard" in command and wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    return int(folder.name)
+            except OSError:
+                continue  # it has just ended, or is somebody else's
+        raise RuntimeError("no dashboard of this city runs")
+
     def stop(self) -> None:
         if hasattr(self, "_client"):
             self._client.disconnect()

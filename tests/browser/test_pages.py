@@ -241,10 +241,7 @@ def test_a_server_that_goes_away_is_noticed_within_five_seconds_and_comes_back_b
         page = watched.open(own.url())
         own.position("again", 41.30, 69.25)
         wait_drawn(page, "again")
-        dashboard = int(
-            os.popen(f"pgrep -f 'markaz dashboard' | while read p; do grep -qz MARKAZ_HTTP__PORT={own.http} "
-                     "/proc/$p/environ && echo $p; done").read().split()[0]
-        )  # fmt: skip
+        dashboard = own.dashboard_pid()
         os.kill(dashboard, signal.SIGSTOP)
         page.wait_for_function("() => window.markaz.link() === 'lost'", timeout=5_500)
         assert "No connection" in page.locator(".banner").inner_text()
