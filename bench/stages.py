@@ -111,7 +111,7 @@ def run(config: Config, rng: random.Random) -> dict[str, tuple[float, str]]:
         one_round = {}
         for step in STEPS:
             one_round[f"ingest: {step.__name__}"] = timed(lambda step=step, batch=batch: step(batch, pipeline))  # type: ignore[misc]
-        events = [tagged.event for tagged in batch.events]
+        events = [reading.event for reading in batch.readings]
         assert len(events) == BATCH, batch.rejects[:1]
         one_round["areas: locate, both kinds"] = timed(lambda: areas.locate(lats, lons))
         for event in events:

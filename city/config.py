@@ -27,6 +27,7 @@ _PASSWORD_IN_URL = re.compile(r"://[^/]*@")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
+FormatName = Literal["native", "hfp"]
 
 
 class ConfigError(Exception):
@@ -96,7 +97,12 @@ class Ingest(Section):
     batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 20
     queue_max: Annotated[int, Field(ge=1000)] = 20000
     payload_max_bytes: Annotated[int, Field(ge=1024)] = 65536
-    topics: Mapping[Literal["native", "hfp"], str] = Field(default={"native": "markaz/v1/{city}/#", "hfp": "/hfp/v2/#"})
+    topics: Mapping[FormatName, tuple[str, ...]] = Field(
+        default={
+            "native": ("markaz/v1/{city}/#",),
+            "hfp": ("/hfp/v2/#",),
+        }
+    )
     checks: Checks = Checks()
 
     @field_validator("client_id")
@@ -104,11 +110,20 @@ class Ingest(Section):
     def _city_in_client_id(cls, client_id: str) -> str:
         return _check_braces(client_id)
 
+    @field_validator("topics", mode="before")
+    @classmethod
+    def _one_or_many(cls, topics: Any) -> Any:
+        """A filter alone stands for a list of one; null turns the format off."""
+        if not isinstance(topics, Mapping):
+            return topics
+        return {name: _listed(given) for name, given in topics.items()}
+
     @field_validator("topics")
     @classmethod
-    def _city_in_topics(cls, topics: Mapping[str, str]) -> Mapping[str, str]:
-        for topic in topics.values():
-            _check_braces(topic)
+    def _city_in_topics(cls, topics: Mapping[FormatName, tuple[str, ...]]) -> Mapping[FormatName, tuple[str, ...]]:
+        for topic_filter in (one for filters in topics.values() for one in filters):
+            _check_braces(topic_filter)
+            check_topic_filter(topic_filter)
         return topics
 
 
@@ -355,6 +370,21 @@ def _check_braces(text: str) -> str:
     except (KeyError, IndexError, ValueError):
         raise ValueError("only {city} may stand in braces") from None
     return text
+
+
+def _listed(given: Any) -> Any:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given
+
+
+def check_topic_filter(topic_filter: str) -> str:
+    """An MQTT topic filter as it is; ValueError if brokers would refuse it (MQTT 5, 4.7)."""
+    levels = topic_filter.split("/")
+    wrong = any("#" in level and (level != "#" or at + 1 < len(levels)) for at, level in enumerate(levels))
+    if not topic_filter or wrong or any("+" in level and level != "+" for level in levels):
+        raise ValueError(f"{topic_filter!r} is not an MQTT topic filter: + fills a whole level, # is the last one")
+    return topic_filter
 
 
 def _check_scheme(url: str, schemes: tuple[str, ...]) -> str:

@@ -305,6 +305,14 @@ class Reject(Struct, frozen=True, kw_only=True):
     message: Received
 
 
+class Reading(Struct, kw_only=False):
+    """An event on its way in. The steps of ingest put what they find out into `event`."""
+
+    feed: str  # that counts it; empty: stored beside its message's reject, uncounted
+    event: Event
+    message: Received
+
+
 class AlarmPriority(StrEnum):
     """ISA-18.2 / EEMUA 191 priorities; `journal` is recorded and not shown as an alarm."""
 

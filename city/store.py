@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from city.config import Config
 from city.keys import Keys, partition_of
-from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Received, Reject, RejectReason
+from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Reading, Reject, RejectReason
 
 _COMMIT = (Path(__file__).parent / "commit.lua").read_bytes()
 _REJECT = (Path(__file__).parent / "reject.lua").read_bytes()
@@ -64,14 +64,6 @@ class Entry(NamedTuple):
     partition: int
     entry_id: str
     events: list[Stored]
-
-
-class Tagged(NamedTuple):
-    """An event on its way in: the feed that counts it (empty: not counted) and its message."""
-
-    feed: str
-    event: Event
-    message: Received
 
 
 class StoredReject(NamedTuple):
@@ -135,34 +127,34 @@ class Store:
         self,
         worker: str,
         number: int,
-        events: Sequence[Tagged],
+        events: Sequence[Reading],
         rejects: Sequence[Reject],
         *,
         now_ms: int,
         events_keep_s: float,
         rejects_max: int,
-    ) -> list[Tagged]:
+    ) -> list[Reading]:
         """Write a batch in one round trip; returns the events that the store knew already.
 
         `number` grows by one a batch and worker; the same number sent again changes nothing.
         """
-        by_partition: dict[int, dict[Facet, list[Tagged]]] = {}
-        for tagged in events:
-            partition = partition_of(tagged.event.entity, self.keys.partitions)
-            by_partition.setdefault(partition, {}).setdefault(tagged.event.facet, []).append(tagged)
+        by_partition: dict[int, dict[Facet, list[Reading]]] = {}
+        for reading in events:
+            partition = partition_of(reading.event.entity, self.keys.partitions)
+            by_partition.setdefault(partition, {}).setdefault(reading.event.facet, []).append(reading)
         oldest_ms = max(0, now_ms - int(events_keep_s * 1000))
         calls: list[tuple[bytes, list[str], list[Any]]] = []
-        orders: list[list[Tagged]] = []
+        orders: list[list[Reading]] = []
         for partition, facets in by_partition.items():
             keys = [self.keys.batches(partition), self.keys.counts(partition), self.keys.events(partition)]
             arguments: list[Any] = [worker, number, now_ms, oldest_ms, len(facets)]
-            order: list[Tagged] = []
+            order: list[Reading] = []
             for facet, group in facets.items():
                 keys += [self.keys.latest(partition, facet), self.keys.measured(partition, facet)]
                 arguments += [facet.value, len(group)]
-                for tagged in group:
-                    event = tagged.event
-                    arguments += [event.key, event.slot, event.measured_ms, event.mark, tagged.feed, _encode(event)]
+                for reading in group:
+                    event = reading.event
+                    arguments += [event.key, event.slot, event.measured_ms, event.mark, reading.feed, _encode(event)]
                 order += group
             calls.append((_COMMIT, keys, arguments))
             orders.append(order)

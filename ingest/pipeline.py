@@ -10,8 +10,8 @@ from msgspec import structs
 
 from city.areas import Areas
 from city.config import Config
-from city.models import CameraStatus, Case, Event, Received, Reject, SensorReading, VehiclePosition
-from city.store import Store, Tagged
+from city.models import CameraStatus, Case, Reading, Received, Reject, SensorReading, VehiclePosition
+from city.store import Store
 from ingest.checks import Limits, as_last_will, find_problem, is_repetition
 from ingest.decode import Decoders
 from ingest.enrich import enrich as enrich_event
@@ -23,11 +23,11 @@ _Located = VehiclePosition | CameraStatus | SensorReading | Case
 
 @dataclass(slots=True)
 class Batch:
-    """Messages on their way. Each ends as a counted event or a reject, or is a repetition."""
+    """Messages on their way. Each ends as counted readings or rejects, or is a repetition."""
 
     messages: list[Received]
     now_ms: int
-    events: list[Tagged] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     shares: deque[Share] | None = None  # what is still to be written; None until the last step
     steps_done: int = 0
@@ -38,7 +38,9 @@ class Pipeline:
 
     def __init__(self, config: Config, areas: Areas, store: Store) -> None:
         ingest = config.ingest
-        self.topics: dict[str, str] = {name: topic.format(city=config.city) for name, topic in ingest.topics.items()}
+        self.topics: dict[str, tuple[str, ...]] = {
+            name: tuple(one.format(city=config.city) for one in filters) for name, filters in ingest.topics.items()
+        }
         self.decoders = Decoders(self.topics, payload_max_bytes=ingest.payload_max_bytes)
         self.limits = Limits.of(ingest.checks, config.profile.bounds)
         self.memory = Memory()
@@ -77,54 +79,54 @@ def decode(batch: Batch, pipeline: Pipeline) -> None:
     """Bytes to events of the city, or to rejects."""
     read = pipeline.decoders.decode
     for message in batch.messages:
-        decoded = read(message)
-        if decoded.reject is not None:
-            batch.rejects.append(decoded.reject)
-        if decoded.event is not None:
-            feed = decoded.feed if decoded.reject is None else ""
-            batch.events.append(Tagged(feed, decoded.event, message))
+        for outcome in read(message):
+            if isinstance(outcome, Reading):
+                batch.readings.append(outcome)
+            else:
+                batch.rejects.append(outcome)
 
 
 def check(batch: Batch, pipeline: Pipeline) -> None:
     """Only what can be true goes on."""
     memory, limits = pipeline.memory, pipeline.limits
-    passed: list[Tagged] = []
-    for feed, given, message in batch.events:
-        if is_repetition(given, message, memory):
+    passed: list[Reading] = []
+    for reading in batch.readings:
+        message = reading.message
+        if is_repetition(reading.event, message, memory):
             continue
-        event = as_last_will(given, message, memory, limits)
-        problem = find_problem(event, message, memory, limits)
+        reading.event = as_last_will(reading.event, message, memory, limits)
+        problem = find_problem(reading.event, message, memory, limits)
         if problem is None:
-            memory.accept(event)
-            passed.append(Tagged(feed, event, message))
-        elif feed:
-            batch.rejects.append(Reject(feed=feed, reason=problem.reason, detail=problem.detail, message=message))
-    batch.events = passed
+            memory.accept(reading.event)
+            passed.append(reading)
+        elif reading.feed:
+            batch.rejects.append(
+                Reject(feed=reading.feed, reason=problem.reason, detail=problem.detail, message=message)
+            )
+    batch.readings = passed
 
 
 def locate(batch: Batch, pipeline: Pipeline) -> None:
     """Each place gets its district and mahalla."""
-    at: list[int] = []
+    at: list[Reading] = []
     lats: list[float] = []
     lons: list[float] = []
-    for number, tagged in enumerate(batch.events):
-        event = tagged.event
+    for reading in batch.readings:
+        event = reading.event
         if not isinstance(event, _Located):
             continue
         if event.lat is not None and event.lon is not None:
-            at.append(number)
+            at.append(reading)
             lats.append(event.lat)
             lons.append(event.lon)
         elif isinstance(event, Case) and event.address_code:
-            batch.events[number] = tagged._replace(event=_by_address(event, event.address_code, pipeline.areas))
+            reading.event = _by_address(event, event.address_code, pipeline.areas)
     if not at:
         return
     districts, mahallas = pipeline.areas.locate(lats, lons)
-    for number, district, mahalla in zip(at, districts.tolist(), mahallas.tolist(), strict=True):
+    for reading, district, mahalla in zip(at, districts.tolist(), mahallas.tolist(), strict=True):
         if district is not None or mahalla is not None:
-            tagged = batch.events[number]
-            located: Event = structs.replace(tagged.event, district=district, mahalla=mahalla)
-            batch.events[number] = Tagged(tagged.feed, located, tagged.message)
+            reading.event = structs.replace(reading.event, district=district, mahalla=mahalla)
 
 
 def _by_address(case: Case, address_code: str, areas: Areas) -> Case:
@@ -135,17 +137,15 @@ def _by_address(case: Case, address_code: str, areas: Areas) -> Case:
 
 def enrich(batch: Batch, pipeline: Pipeline) -> None:
     """What the entity said before completes what it says now."""
-    for number, tagged in enumerate(batch.events):
-        event = enrich_event(tagged.event, pipeline.memory)
-        pipeline.memory.complete(event)
-        if event is not tagged.event:
-            batch.events[number] = tagged._replace(event=event)
+    for reading in batch.readings:
+        reading.event = enrich_event(reading.event, pipeline.memory)
+        pipeline.memory.complete(reading.event)
 
 
 def store(batch: Batch, pipeline: Pipeline) -> None:
     """One round trip; after it the broker may forget the messages."""
     if batch.shares is None:
-        batch.shares = deque([Share(batch.events, batch.rejects)] if batch.events or batch.rejects else [])
+        batch.shares = deque([Share(batch.readings, batch.rejects)] if batch.readings or batch.rejects else [])
     pipeline.writer.write(batch.shares, now_ms=batch.now_ms)
 
 

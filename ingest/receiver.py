@@ -51,7 +51,7 @@ class Receiver:
 
     def __init__(self, config: Config, pipeline: Pipeline, *, clock_ms: Callable[[], int] = now_ms) -> None:
         self._config = config
-        self._topics = list(pipeline.topics.values())
+        self._topics = [one for filters in pipeline.topics.values() for one in filters]
         self._clock_ms = clock_ms
         self._intake = Intake(
             pipeline,

@@ -14,8 +14,8 @@ import structlog
 from msgspec import Struct
 
 from city.keys import partition_of
-from city.models import Received, Reject, RejectReason
-from city.store import Store, StoreRefused, Tagged
+from city.models import Reading, Received, Reject, RejectReason
+from city.store import Store, StoreRefused
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ class Share(Struct):
     store would take a later share for one that it has.
     """
 
-    events: list[Tagged]
+    events: list[Reading]
     rejects: list[Reject]
     number: int | None = None
 
@@ -81,12 +81,14 @@ class Writer:
             half = len(share.events) // 2
             return [Share(share.events[:half], []), Share(share.events[half:], [])]
         if share.events:
-            tagged = share.events[0]
-            log.error("message_refused_by_store", topic=tagged.message.topic, error=error)
-            if not tagged.feed:  # its message has been rejected already
+            reading = share.events[0]
+            log.error("message_refused_by_store", topic=reading.message.topic, error=error)
+            if not reading.feed:  # its message has been rejected already
                 return []
             detail = f"the store answered: {error[:200]}"
-            reject = Reject(feed=tagged.feed, reason=RejectReason.STORE_REFUSED, detail=detail, message=tagged.message)
+            reject = Reject(
+                feed=reading.feed, reason=RejectReason.STORE_REFUSED, detail=detail, message=reading.message
+            )
             return [Share([], [reject])]
         if len(share.rejects) > 1:
             half = len(share.rejects) // 2
@@ -99,10 +101,10 @@ class Writer:
         Scripts run by themselves: those that succeeded have the share's number and ignore it now,
         so the parts keep it, and what was stored is not stored twice.
         """
-        parts: dict[int, list[Tagged]] = {}
-        for tagged in share.events:
-            partition = partition_of(tagged.event.entity, self._store.keys.partitions)
-            parts.setdefault(partition, []).append(tagged)
+        parts: dict[int, list[Reading]] = {}
+        for reading in share.events:
+            partition = partition_of(reading.event.entity, self._store.keys.partitions)
+            parts.setdefault(partition, []).append(reading)
         rejects = [Share([], share.rejects, share.number)] if share.rejects else []
         return rejects + [Share(events, [], share.number) for events in parts.values()]
 

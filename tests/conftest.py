@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# Tests import what they share as `servers`; with import mode importlib no folder is on the path.
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+# Tests import what they share as `servers` and `outcomes`; with import mode importlib no folder is on the path.
+sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests" / "unit" / "ingest" / "decode")]
 
 from servers import Mosquitto, Nats, Valkey  # noqa: E402
 

@@ -11,14 +11,26 @@ Source: digitransit.fi, "High-frequency positioning"; Waltti APC schema 1-2-0.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from city.models import PassengerCount, Received, RejectReason, VehiclePosition, VehicleStatus
-from ingest.decode.outcome import UNKNOWN_FEED, Decoded, Undecodable, check_id, read_json, rejected
+from city.models import PassengerCount, Reading, Received, RejectReason, VehiclePosition, VehicleStatus
+from ingest.decode.outcome import (
+    UNKNOWN_FEED,
+    Format,
+    Outcome,
+    Read,
+    Undecodable,
+    check_id,
+    read_json,
+    reading,
+    refusing,
+    rejected,
+)
 from ingest.decode.times import WireTime, read_time_ms
 from ingest.decode.wire import (
     Bearing,
@@ -103,24 +115,31 @@ _read_wrapped_apc = msgspec.json.Decoder(_WrappedApc).decode
 _read_bare_apc = msgspec.json.Decoder(_Apc).decode
 
 
-def decode(message: Received) -> Decoded:
-    """What an HFP message says; never raises."""
-    levels = message.topic.split("/")
+def bind(topic: str) -> Read:
+    """The reader of an HFP topic."""
+    levels = topic.split("/")
     if len(levels) <= _VEHICLE or not levels[_EVENT]:
         expected = "/hfp/v2/journey/<temporal>/<event>/<mode>/<operator>/<vehicle>"
-        problem = Undecodable(RejectReason.UNKNOWN_TOPIC, f"expected {expected}")
-        return rejected(UNKNOWN_FEED, problem, message)
+        return refusing(UNKNOWN_FEED, Undecodable(RejectReason.UNKNOWN_TOPIC, f"expected {expected}"))
     try:
         # A sender whose broker takes no spaces in topics writes %20.
         vehicle_id = check_id("vehicle", f"{unquote(levels[_OPERATOR])}-{unquote(levels[_VEHICLE])}")
-        if levels[_EVENT] in _COUNTING_EVENTS:
-            return Decoded(feed=FEED, event=_passengers(vehicle_id, message))
+    except Undecodable as problem:
+        return refusing(FEED, problem)
+    if levels[_EVENT] in _COUNTING_EVENTS:
+        return reading(FEED, partial(_passengers, vehicle_id))
+    return partial(_read_message, vehicle_id, levels)
+
+
+def _read_message(vehicle_id: str, levels: list[str], message: Received) -> tuple[Outcome, ...]:
+    try:
         status = _journey(vehicle_id, levels, message)
     except Undecodable as problem:
-        return rejected(FEED, problem, message)
+        return (rejected(FEED, problem, message),)
     if isinstance(status, VehiclePosition):
-        return Decoded(feed=FEED, event=status)
-    return rejected(FEED, Undecodable(RejectReason.NO_POSITION, "lat or long is null"), message, status)
+        return (Reading(FEED, status, message),)
+    no_position = Undecodable(RejectReason.NO_POSITION, "lat or long is null")
+    return (rejected(FEED, no_position, message), Reading("", status, message))
 
 
 def _journey(vehicle_id: str, levels: list[str], message: Received) -> VehicleStatus:
@@ -185,3 +204,7 @@ def _capacity(load: int | None, ratio: float | None) -> int | None:
         return None
     capacity = load / ratio
     return round(capacity) if 1 <= capacity <= 10000 else None
+
+
+# Nearly every message has a topic of its own: the next stop and the geohash are in it.
+FORMAT = Format(bind, topics_repeat=False)

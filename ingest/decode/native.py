@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -18,13 +19,25 @@ from city.models import (
     Event,
     FuelReading,
     PassengerCount,
+    Reading,
     Received,
     RejectReason,
     SensorReading,
     VehiclePosition,
     VehicleStatus,
 )
-from ingest.decode.outcome import UNKNOWN_FEED, Decoded, Undecodable, check_id, read_json, rejected
+from ingest.decode.outcome import (
+    UNKNOWN_FEED,
+    Format,
+    Outcome,
+    Read,
+    Undecodable,
+    check_id,
+    read_json,
+    reading,
+    refusing,
+    rejected,
+)
 from ingest.decode.times import WireTime, read_time_ms
 from ingest.decode.wire import (
     Bearing,
@@ -139,56 +152,79 @@ _read_sensor = msgspec.json.Decoder(_Sensor).decode
 _read_case = msgspec.json.Decoder(_Case).decode
 
 
-def decode(message: Received) -> Decoded:
-    """What a message on a native topic says; never raises."""
-    levels = message.topic.split("/")
-    found = _kind_of(levels)
-    if found is None:
+def bind(topic: str) -> Read:
+    """The reader of a native topic."""
+    levels = topic.split("/")
+    if len(levels) == _TOPIC_LEVELS and levels[3] == "case":
+        return _case_reader(levels[4], levels[5])
+    kind = KINDS.get((levels[3], levels[5])) if len(levels) == _TOPIC_LEVELS else None
+    if kind is None:
         problem = Undecodable(RejectReason.UNKNOWN_TOPIC, "expected markaz/v1/<city>/<feed>/<id>/<kind>")
-        return rejected(UNKNOWN_FEED, problem, message)
-    feed, read = found
+        return refusing(UNKNOWN_FEED, problem)
+    feed = f"{levels[3]}/{levels[5]}"
     try:
-        event = read(levels, message)
-    except _NoPosition as problem:
-        return rejected(feed, problem, message, problem.status)
+        return kind(feed, check_id(levels[3], levels[4]))
     except Undecodable as problem:
-        return rejected(feed, problem, message)
-    return Decoded(feed=feed, event=event)
+        return refusing(feed, problem)
 
 
-class _NoPosition(Undecodable):
-    """A vehicle that does not know its place; what else it says is still true."""
+def _position_reader(feed: str, vehicle_id: str) -> Read:
+    def read(message: Received) -> tuple[Outcome, ...]:
+        try:
+            wire = read_json(_read_position, message.payload)
+            measured_ms = read_time_ms(wire.ts)
+        except Undecodable as problem:
+            return (rejected(feed, problem, message),)
+        lat, lon = wire.lat, wire.lon
+        if lat is None or lon is None:
+            # What else a vehicle without a fix says is still true.
+            no_position = Undecodable(RejectReason.NO_POSITION, "lat or lon is null")
+            status = Reading("", _status(vehicle_id, wire, measured_ms, message), message)
+            return (rejected(feed, no_position, message), status)
+        bearing_deg = wire.bearing_deg
+        route, trip = wire.route, wire.trip
+        # Spelled out, not shared with `_status`: this is the path of nearly every message.
+        position = VehiclePosition(
+            vehicle_id=vehicle_id,
+            measured_ms=measured_ms,
+            received_ms=message.received_ms,
+            lat=lat,
+            lon=lon,
+            speed_mps=wire.speed_mps,
+            bearing_deg=bearing_deg if bearing_deg is None or bearing_deg < 360 else bearing_deg - 360,
+            route=route if type(route) is str and route else name_text(route),
+            direction=wire.direction,
+            trip=trip if type(trip) is str and trip else name_text(trip),
+            odometer_m=wire.odometer_m,
+            ignition=wire.ignition,
+            vin=wire.vin,
+            mode=wire.mode,
+            schedule_deviation_s=wire.schedule_deviation_s,
+        )
+        return (Reading(feed, position, message),)
 
-    def __init__(self, status: VehicleStatus) -> None:
-        super().__init__(RejectReason.NO_POSITION, "lat or lon is null")
-        self.status = status
+    return read
 
 
-def _position(levels: list[str], message: Received) -> Event:
-    vehicle_id = check_id("vehicle", levels[4])
-    wire = read_json(_read_position, message.payload)
-    said: dict[str, Any] = {
-        "vehicle_id": vehicle_id,
-        "measured_ms": read_time_ms(wire.ts),
-        "received_ms": message.received_ms,
-        "speed_mps": wire.speed_mps,
-        "bearing_deg": None if wire.bearing_deg is None else wire.bearing_deg % 360,
-        "route": name_text(wire.route),
-        "direction": wire.direction,
-        "trip": name_text(wire.trip),
-        "odometer_m": wire.odometer_m,
-        "ignition": wire.ignition,
-        "vin": wire.vin,
-        "mode": wire.mode,
-        "schedule_deviation_s": wire.schedule_deviation_s,
-    }
-    if wire.lat is None or wire.lon is None:
-        raise _NoPosition(VehicleStatus(**said))
-    return VehiclePosition(lat=wire.lat, lon=wire.lon, **said)
+def _status(vehicle_id: str, wire: _Position, measured_ms: int, message: Received) -> VehicleStatus:
+    return VehicleStatus(
+        vehicle_id=vehicle_id,
+        measured_ms=measured_ms,
+        received_ms=message.received_ms,
+        speed_mps=wire.speed_mps,
+        bearing_deg=None if wire.bearing_deg is None else wire.bearing_deg % 360,
+        route=name_text(wire.route),
+        direction=wire.direction,
+        trip=name_text(wire.trip),
+        odometer_m=wire.odometer_m,
+        ignition=wire.ignition,
+        vin=wire.vin,
+        mode=wire.mode,
+        schedule_deviation_s=wire.schedule_deviation_s,
+    )
 
 
-def _passengers(levels: list[str], message: Received) -> Event:
-    vehicle_id = check_id("vehicle", levels[4])
+def _passengers(vehicle_id: str, message: Received) -> Event:
     wire = read_json(_read_passengers, message.payload)
     if wire.onboard is None and (wire.boarded is None or wire.alighted is None):
         raise Undecodable(RejectReason.BAD_TYPE, "either in and out, or onboard, is required")
@@ -205,8 +241,7 @@ def _passengers(levels: list[str], message: Received) -> Event:
     )
 
 
-def _fuel(levels: list[str], message: Received) -> Event:
-    vehicle_id = check_id("vehicle", levels[4])
+def _fuel(vehicle_id: str, message: Received) -> Event:
     wire = read_json(_read_fuel, message.payload)
     if wire.level_l is None and wire.level_pct is None:
         raise Undecodable(RejectReason.BAD_TYPE, "either level_l or level_pct is required")
@@ -222,8 +257,7 @@ def _fuel(levels: list[str], message: Received) -> Event:
     )
 
 
-def _camera_event(levels: list[str], message: Received) -> Event:
-    camera_id = check_id("camera", levels[4])
+def _camera_event(camera_id: str, message: Received) -> Event:
     wire = read_json(_read_camera_event, message.payload)
     return CameraEvent(
         camera_id=camera_id,
@@ -241,8 +275,7 @@ def _camera_event(levels: list[str], message: Received) -> Event:
     )
 
 
-def _camera_status(levels: list[str], message: Received) -> Event:
-    camera_id = check_id("camera", levels[4])
+def _camera_status(camera_id: str, message: Received) -> Event:
     wire = read_json(_read_camera_status, message.payload)
     _need_both(wire.lat, wire.lon)
     return CameraStatus(
@@ -257,8 +290,7 @@ def _camera_status(levels: list[str], message: Received) -> Event:
     )
 
 
-def _sensor(levels: list[str], message: Received) -> Event:
-    sensor_id = check_id("sensor", levels[4])
+def _sensor(sensor_id: str, message: Received) -> Event:
     wire = read_json(_read_sensor, message.payload)
     _need_both(wire.lat, wire.lon)
     return SensorReading(
@@ -274,8 +306,7 @@ def _sensor(levels: list[str], message: Received) -> Event:
     )
 
 
-def _case(levels: list[str], message: Received) -> Event:
-    source, case_id = check_id("source", levels[4]), check_id("case", levels[5])
+def _case(source: str, case_id: str, message: Received) -> Event:
     wire = read_json(_read_case, message.payload)
     _need_both(wire.lat, wire.lon)
     if wire.lat is None and not wire.address_code:
@@ -299,29 +330,31 @@ def _case(levels: list[str], message: Received) -> Event:
     )
 
 
+def _case_reader(source: str, case_id: str) -> Read:
+    try:
+        return reading("case", partial(_case, check_id("source", source), check_id("case", case_id)))
+    except Undecodable as problem:
+        return refusing("case", problem)
+
+
+def _reader(read: Callable[[str, Received], Event]) -> Callable[[str, str], Read]:
+    """(feed, id) → reader, for topics whose every message is one event."""
+    return lambda feed, entity_id: reading(feed, partial(read, entity_id))
+
+
 def _need_both(lat: float | None, lon: float | None) -> None:
     if (lat is None) != (lon is None):
         raise Undecodable(RejectReason.BAD_TYPE, "lat and lon go together")
 
 
-_Read = Callable[[list[str], Received], Event]
-
-# Topic levels 3 and 5 → reader. A case's last level is its id.
-KINDS: Mapping[tuple[str, str], _Read] = {
-    ("vehicle", "position"): _position,
-    ("vehicle", "passengers"): _passengers,
-    ("vehicle", "fuel"): _fuel,
-    ("camera", "event"): _camera_event,
-    ("camera", "status"): _camera_status,
-    ("sensor", "reading"): _sensor,
+# Topic levels 3 and 5 → (feed, id) → reader. A case's last level is its id.
+KINDS: Mapping[tuple[str, str], Callable[[str, str], Read]] = {
+    ("vehicle", "position"): _position_reader,
+    ("vehicle", "passengers"): _reader(_passengers),
+    ("vehicle", "fuel"): _reader(_fuel),
+    ("camera", "event"): _reader(_camera_event),
+    ("camera", "status"): _reader(_camera_status),
+    ("sensor", "reading"): _reader(_sensor),
 }
 
-
-def _kind_of(levels: list[str]) -> tuple[str, _Read] | None:
-    """The feed's name and its reader, None where no native topic looks like this."""
-    if len(levels) != _TOPIC_LEVELS:
-        return None
-    if levels[3] == "case":
-        return "case", _case
-    read = KINDS.get((levels[3], levels[5]))
-    return None if read is None else (f"{levels[3]}/{levels[5]}", read)
+FORMAT = Format(bind)

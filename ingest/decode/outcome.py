@@ -1,16 +1,15 @@
-"""What a decoder gives back, and the words for what it could not read."""
+"""What a format is, what its readers give back, and the words for what they could not read."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Struct
 
-from city.models import Event, Received, Reject, RejectReason
+from city.models import Event, Reading, Received, Reject, RejectReason
 
 UNKNOWN_FEED = "unknown"
 # Long enough for any sensible name, short enough that ids do not fill the store.
@@ -29,24 +28,44 @@ class Undecodable(Exception):
         self.detail = detail
 
 
-class Decoded(Struct, frozen=True, kw_only=True):
-    """One message's meaning. At least one of `event` and `reject` is there.
-
-    With both, the message counts as rejected and the event is stored beside it, uncounted.
-    """
-
-    feed: str
-    event: Event | None = None
-    reject: Reject | None = None
+Outcome = Reading | Reject
+# What the payloads of one topic say: an outcome or more for each message; never raises, never nothing.
+Read = Callable[[Received], tuple[Outcome, ...]]
 
 
-def rejected(feed: str, problem: Undecodable, message: Received, event: Event | None = None) -> Decoded:
-    """The outcome of a message that is refused (with what is still true of it, if anything)."""
+class Format(NamedTuple):
+    """How the messages of one format are read."""
+
+    # Looks at a topic once, ids in it included, and gives the reader of its payloads.
+    bind: Callable[[str], Read]
+    # Whether a topic comes again and again, so that what `bind` found is worth keeping.
+    topics_repeat: bool = True
+    # Some formats carry a whole fleet in a message; None: ingest.payload_max_bytes.
+    payload_max_bytes: int | None = None
+
+
+def rejected(feed: str, problem: Undecodable, message: Received) -> Reject:
+    """The outcome of a message, or of one reading in it, that is refused."""
     # Details quote the sender; what cannot be written as UTF-8 must not stop the reject from being stored.
     detail = problem.detail[:_DETAIL_MAX_CHARS].encode("utf-8", "replace").decode()
-    return Decoded(
-        feed=feed, event=event, reject=Reject(feed=feed, reason=problem.reason, detail=detail, message=message)
-    )
+    return Reject(feed=feed, reason=problem.reason, detail=detail, message=message)
+
+
+def refusing(feed: str, problem: Undecodable) -> Read:
+    """The reader of a topic that is wrong by itself: refuses every message."""
+    return lambda message: (rejected(feed, problem, message),)
+
+
+def reading(feed: str, read: Callable[[Received], Event]) -> Read:
+    """The reader of a topic whose every message is one event; `read` raises Undecodable."""
+
+    def read_message(message: Received) -> tuple[Outcome, ...]:
+        try:
+            return (Reading(feed, read(message), message),)
+        except Undecodable as problem:
+            return (rejected(feed, problem, message),)
+
+    return read_message
 
 
 def read_json(decode: Callable[[bytes], T], payload: bytes) -> T:

@@ -18,12 +18,13 @@ from city.models import (
     Event,
     Facet,
     PassengerCount,
+    Reading,
     Received,
     Reject,
     RejectReason,
     VehiclePosition,
 )
-from city.store import StoreDown, StoreRefused, Tagged
+from city.store import StoreDown, StoreRefused
 from ingest.pipeline import STEPS, Batch, Pipeline
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,7 +41,7 @@ class PlayedStore:
 
     def __init__(self, latest: Sequence[Event] = ()) -> None:
         self.keys = Keys("tashkent", 8)
-        self.events: list[Tagged] = []
+        self.events: list[Reading] = []
         self.rejects: list[Reject] = []
         self.numbers: list[int] = []
         self.failures: list[Exception] = []
@@ -55,17 +56,17 @@ class PlayedStore:
         return iter([event for event in self._latest if event.facet is facet])
 
     def commit(
-        self, worker: str, number: int, events: Sequence[Tagged], rejects: Sequence[Reject], **_: Any
-    ) -> list[Tagged]:
+        self, worker: str, number: int, events: Sequence[Reading], rejects: Sequence[Reject], **_: Any
+    ) -> list[Reading]:
         self.numbers.append(number)
         if self.failures:
             raise self.failures.pop(0)
-        parts: dict[int, list[Tagged]] = {}
-        for tagged in events:
-            parts.setdefault(partition_of(tagged.event.entity, 8), []).append(tagged)
+        parts: dict[int, list[Reading]] = {}
+        for reading in events:
+            parts.setdefault(partition_of(reading.event.entity, 8), []).append(reading)
         refused = False
         for partition, part in parts.items():
-            if any(tagged.event.entity in self.poison for tagged in part):
+            if any(reading.event.entity in self.poison for reading in part):
                 refused = True
             elif self._is_new(partition, number):
                 self.events += part
@@ -111,7 +112,7 @@ def test_a_position_arrives_with_its_district_and_mahalla(areas: Areas) -> None:
     pipeline_on(store, areas).run(
         Batch([position(lat=inside.y, lon=inside.x), position("c", lat=41.16, lon=69.11)], NOW)
     )
-    inner, outer = (tagged.event for tagged in store.events)
+    inner, outer = (reading.event for reading in store.events)
     assert isinstance(inner, VehiclePosition)
     assert isinstance(outer, VehiclePosition)
     assert (inner.district, inner.mahalla) == ("1726262", "1726262001")
@@ -138,7 +139,7 @@ def test_every_message_has_one_outcome_and_a_null_position_keeps_its_status_unco
         position("d", lat=0.0, lon=0.0),
     ]
     pipeline_on(store, areas).run(Batch(batch, NOW))
-    assert [tagged.feed for tagged in store.events] == ["vehicle/position", ""]
+    assert [reading.feed for reading in store.events] == ["vehicle/position", ""]
     assert sorted(reject.reason for reject in store.rejects) == [
         RejectReason.DUPLICATE,
         RejectReason.NO_POSITION,
@@ -164,7 +165,7 @@ def test_memory_is_taken_up_from_the_store(areas: Areas) -> None:
     ]
     pipeline_on(store, areas).run(Batch(batch, NOW))
     assert [reject.reason for reject in store.rejects] == [RejectReason.IMPOSSIBLE_SPEED]
-    passengers, camera = (tagged.event for tagged in store.events)
+    passengers, camera = (reading.event for reading in store.events)
     assert isinstance(passengers, PassengerCount)
     assert (passengers.onboard, passengers.capacity) == (31, 90)
     assert isinstance(camera, CameraStatus)
@@ -181,7 +182,7 @@ def test_a_store_that_is_down_gets_the_same_batch_under_the_same_number(areas: A
     pipeline.run(batch)
     pipeline.run(Batch([position("d")], NOW))
     assert store.numbers == [42, 42, 42, 43]
-    assert [tagged.event.entity for tagged in store.events] == ["b", "c", "d"]
+    assert [reading.event.entity for reading in store.events] == ["b", "c", "d"]
     assert store.rejects == []
 
 
@@ -191,7 +192,7 @@ def test_one_message_that_the_store_refuses_becomes_a_reject_and_the_rest_is_sto
     names = [f"bus-{n}" for n in range(100)]
     batch = [*(position(name) for name in names), message("vehicle/b/fuel", b"[]")]
     pipeline_on(store, areas).run(Batch(batch, NOW))
-    assert {tagged.event.entity for tagged in store.events} == set(names) - store.poison
+    assert {reading.event.entity for reading in store.events} == set(names) - store.poison
     assert len(store.events) == 99
     assert sorted(reject.reason for reject in store.rejects) == [RejectReason.BAD_TYPE, RejectReason.STORE_REFUSED]
 
@@ -206,7 +207,7 @@ def test_a_batch_that_is_cut_is_stored_once_and_in_its_order(areas: Areas) -> No
         with pytest.raises(StoreDown):
             pipeline.run(batch)
     pipeline.run(batch)
-    stored = [int(tagged.event.entity.removeprefix("bus-")) for tagged in store.events]
+    stored = [int(reading.event.entity.removeprefix("bus-")) for reading in store.events]
     assert sorted(stored) == [n for n in range(80) if n not in (3, 60)]
     for partition in range(8):
         part = [n for n in stored if partition_of(f"bus-{n}", 8) == partition]

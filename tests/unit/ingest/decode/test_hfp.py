@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from outcomes import Decoded
 
 from city.models import PassengerCount, Received, RejectReason, VehiclePosition, VehicleStatus
-from ingest.decode.hfp import decode
+from ingest.decode import hfp
 
 TOPIC = "/hfp/v2/journey/ongoing/vp/bus/0012/01913/4400/1/Vantaankoski/15:21/1130110/4/60;24/19/72/15"
 APC_TOPIC = "/hfp/v2/journey/ongoing/apc-partial/bus/0018/01029"
@@ -22,6 +23,10 @@ BODY = {
 
 def message(payload: Any, topic: str = TOPIC) -> Received:
     return Received(topic, payload if isinstance(payload, bytes) else json.dumps(payload).encode(), 5)
+
+
+def decode(one: Received) -> Decoded:
+    return Decoded.of(hfp.FORMAT.bind(one.topic)(one))
 
 
 def counts(payload: Any, topic: str = APC_TOPIC) -> PassengerCount:

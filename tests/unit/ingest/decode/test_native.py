@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from outcomes import Decoded
 
 from city.models import (
     CameraEvent,
@@ -21,10 +22,9 @@ from city.models import (
     VehicleStatus,
 )
 from ingest.decode import Decoders
-from ingest.decode.outcome import Decoded
 
 PREFIX = "markaz/v1/tashkent/"
-DECODERS = Decoders({"native": PREFIX + "#", "hfp": "/hfp/v2/#"}, payload_max_bytes=65536)
+DECODERS = Decoders({"native": (PREFIX + "#",), "hfp": ("/hfp/v2/#",)}, payload_max_bytes=65536)
 TS = "2026-05-04T10:00:00+05:00"
 TS_MS = 1_777_870_800_000
 
@@ -41,7 +41,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 def decode(topic: str, payload: dict[str, Any] | bytes) -> Decoded:
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return DECODERS.decode(Received(PREFIX + topic, raw, 1_000))
+    return Decoded.of(DECODERS.decode(Received(PREFIX + topic, raw, 1_000)))
 
 
 def event_of(topic: str, payload: dict[str, Any]) -> Event:
