@@ -114,6 +114,14 @@ NAMES: tuple[Name, ...] = (
         "`cursor:<p>` stream ids read so far, `state` the worker's own JSON",
     ),
     Name(
+        "markaz:{<city>}:workers",
+        "hash",
+        "until the worker leaves",
+        "ingest",
+        "dashboard",
+        "worker → JSON of its figures, written every second or two",
+    ),
+    Name(
         "markaz:{<city>}:samples:<series>",
         "stream",
         "store.samples_keep_s",
@@ -164,6 +172,9 @@ class Keys:
 
     def checkpoint(self, worker: str) -> str:
         return f"{self._city}checkpoint:{worker}"
+
+    def workers(self) -> str:
+        return f"{self._city}workers"
 
     def samples(self, series: str) -> str:
         return f"{self._city}samples:{series}"

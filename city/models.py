@@ -357,3 +357,40 @@ class FeedCount(Struct, frozen=True, kw_only=True):
     late: int
     rejected: dict[str, int]
     last_received_ms: int | None
+
+
+class Histogram(Struct, frozen=True, kw_only=True):
+    """How often a value fell up to each bound, as Prometheus counts it (not cumulated)."""
+
+    bounds: tuple[float, ...]  # upper ones, rising; one more count is for what is above the last
+    counts: tuple[int, ...]
+    total: float  # the sum of all values
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """How old a feed's messages of the last minute were when they came, by the devices' clocks, in seconds.
+
+    Delay and the clocks' error together: a negative `least_s` is a clock that runs ahead.
+    """
+
+    least_s: float
+    median_s: float
+    most_s: float
+
+
+class WorkerFigures(Struct, frozen=True, kw_only=True):
+    """What one ingest worker says of itself, counted since its start."""
+
+    worker: str  # its session's client id
+    started_ms: int
+    at_ms: int  # of these figures; an old one is a worker that has gone
+    connected: bool  # to the broker
+    received: int  # messages
+    redelivered: int  # of them, that the store had already
+    batches: int
+    queued: int  # messages now that no batch holds
+    in_flight: int  # messages now that are being written
+    batch_messages: Histogram  # messages a batch
+    store_s: Histogram  # from sending a batch to the store until its answer
+    lag_s: Histogram  # of the oldest message of a batch, from its arrival until the store has it
+    arrivals: dict[str, Arrival]  # by feed

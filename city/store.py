@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from city.config import Config
 from city.keys import Keys, partition_of
-from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Reading, Reject, RejectReason
+from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Reading, Reject, RejectReason, WorkerFigures
 
 _COMMIT = (Path(__file__).parent / "commit.lua").read_bytes()
 _REJECT = (Path(__file__).parent / "reject.lua").read_bytes()
@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 _encode = msgspec_json.Encoder().encode
 _decode_alarm = msgspec_json.Decoder(Alarm).decode
+_decode_worker = msgspec_json.Decoder(WorkerFigures).decode
 _decoders: dict[str, Callable[[bytes], Any]] = {}
 _list_decoders: dict[str, Callable[[bytes], Any]] = {}
 for _facet, _type in EVENT_TYPES.items():
@@ -285,6 +286,19 @@ class Store:
             )
             for entry_id, fields in found
         ]
+
+    def save_worker(self, figures: WorkerFigures) -> None:
+        """Keep a worker's newest figures."""
+        self._run(lambda: self._client.hset(self.keys.workers(), figures.worker, _encode(figures)))
+
+    def forget_worker(self, worker: str) -> None:
+        self._run(lambda: self._client.hdel(self.keys.workers(), worker))
+
+    def workers(self) -> list[WorkerFigures]:
+        """The newest figures of every ingest worker, by name; old ones too."""
+        values = self._run(lambda: self._client.hvals(self.keys.workers()))
+        found = [one for value in values if (one := self._read(_decode_worker, value, "worker")) is not None]
+        return sorted(found, key=lambda figures: figures.worker)
 
     # --- workers of the streams ---------------------------------------------------------------
 

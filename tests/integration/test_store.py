@@ -10,8 +10,8 @@ import pytest
 from servers import Valkey
 
 from city.keys import Keys
-from city.models import Facet, PassengerCount, Received, RejectReason, VehiclePosition
-from city.store import Store, StoreRefused, Tagged
+from city.models import Facet, PassengerCount, Reading, Received, RejectReason, VehiclePosition
+from city.store import Store, StoreRefused
 
 NOW = time.time_ns() // 1_000_000
 
@@ -25,14 +25,14 @@ def store(valkey: Valkey) -> Iterator[Store]:
 
 def tagged(vehicle: str, measured_ms: int) -> Tagged:
     event = VehiclePosition(vehicle_id=vehicle, measured_ms=measured_ms, received_ms=NOW, lat=41.3, lon=69.2)
-    return Tagged("vehicle/position", event, Received("topic", b"{}", NOW))
+    return Reading("vehicle/position", event, Received("topic", b"{}", NOW))
 
 
 def door(name: str, boarded: int) -> Tagged:
     event = PassengerCount(
         vehicle_id="a", measured_ms=NOW, received_ms=NOW, boarded=boarded, alighted=0, door=name, onboard=boarded
     )
-    return Tagged("vehicle/passengers", event, Received("topic", b"{}", NOW))
+    return Reading("vehicle/passengers", event, Received("topic", b"{}", NOW))
 
 
 def commit(store: Store, number: int, *events: Tagged) -> list[Tagged]:
