@@ -23,19 +23,19 @@ def store(valkey: Valkey) -> Iterator[Store]:
     opened.close()
 
 
-def tagged(vehicle: str, measured_ms: int) -> Tagged:
+def reading(vehicle: str, measured_ms: int) -> Reading:
     event = VehiclePosition(vehicle_id=vehicle, measured_ms=measured_ms, received_ms=NOW, lat=41.3, lon=69.2)
     return Reading("vehicle/position", event, Received("topic", b"{}", NOW))
 
 
-def door(name: str, boarded: int) -> Tagged:
+def door(name: str, boarded: int) -> Reading:
     event = PassengerCount(
         vehicle_id="a", measured_ms=NOW, received_ms=NOW, boarded=boarded, alighted=0, door=name, onboard=boarded
     )
     return Reading("vehicle/passengers", event, Received("topic", b"{}", NOW))
 
 
-def commit(store: Store, number: int, *events: Tagged) -> list[Tagged]:
+def commit(store: Store, number: int, *events: Reading) -> list[Reading]:
     return store.commit("worker", number, events, [], now_ms=NOW, events_keep_s=60, rejects_max=100)
 
 
@@ -45,14 +45,14 @@ def feed(store: Store, name: str) -> tuple[int, int, int, dict[str, int]]:
 
 
 def test_the_newest_measurement_wins_whatever_the_order(store: Store) -> None:
-    commit(store, 1, tagged("a", NOW), tagged("a", NOW - 5000), tagged("a", NOW + 1000), tagged("a", NOW - 1))
+    commit(store, 1, reading("a", NOW), reading("a", NOW - 5000), reading("a", NOW + 1000), reading("a", NOW - 1))
     (newest,) = store.latest(Facet.POSITION)
     assert newest.measured_ms == NOW + 1000
     assert feed(store, "vehicle/position") == (4, 2, 2, {})
 
 
 def test_a_batch_sent_twice_counts_once_and_is_answered_alike(store: Store) -> None:
-    batch = (tagged("a", NOW), tagged("a", NOW), tagged("b", NOW))
+    batch = (reading("a", NOW), reading("a", NOW), reading("b", NOW))
     first = commit(store, 1, *batch)
     second = commit(store, 1, *batch)
     assert len(first) == 1
@@ -75,18 +75,18 @@ def test_a_batch_that_cannot_be_written_whole_writes_nothing(store: Store, valke
 
     redis.Redis.from_url(valkey.url).set(Keys("tashkent", 4).latest(_partition("a"), Facet.PASSENGERS), "not a hash")
     with pytest.raises(StoreRefused):
-        commit(store, 1, tagged("a", NOW), door("1", 1))
+        commit(store, 1, reading("a", NOW), door("1", 1))
     assert list(store.latest(Facet.POSITION)) == []
-    assert commit(store, 2, tagged("a", NOW)) == []
+    assert commit(store, 2, reading("a", NOW)) == []
     assert feed(store, "vehicle/position") == (1, 1, 0, {})
 
 
 def test_scripts_lost_by_the_store_are_loaded_again(store: Store, valkey: Valkey) -> None:
     import redis
 
-    commit(store, 1, tagged("a", NOW))
+    commit(store, 1, reading("a", NOW))
     redis.Redis.from_url(valkey.url).script_flush()
-    commit(store, 2, tagged("a", NOW + 1), tagged("b", NOW))
+    commit(store, 2, reading("a", NOW + 1), reading("b", NOW))
     assert feed(store, "vehicle/position") == (3, 3, 0, {})
 
 

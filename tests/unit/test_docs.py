@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import get_origin
+from typing import Any, get_origin
 
 import msgspec
 import pytest
