@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from analysis.cases import Cases
+from analysis.trips import Trips
 from city.models import (
     CameraEvent,
     CameraStatus,
     Case,
+    CaseList,
     Event,
     FuelReading,
     PassengerCount,
     SensorReading,
+    TripUpdate,
     VehiclePosition,
     VehicleStatus,
 )
@@ -29,6 +33,7 @@ class Vehicle:
     status: VehicleStatus | None = None  # from messages without a position
     passengers: PassengerCount | None = None
     fuel: FuelReading | None = None
+    trips: Trips | None = field(default=None, repr=False, compare=False)  # the picture's
 
     @property
     def newest(self) -> VehicleStatus | None:
@@ -53,6 +58,17 @@ class Vehicle:
         if newest is not None and newest.occupancy_pct is not None:
             return newest.occupancy_pct / 100
         return None
+
+    @property
+    def schedule_deviation_s(self) -> float | None:
+        """Seconds ahead of schedule: what the vehicle itself says, else what is told of its trip."""
+        newest = self.newest
+        if newest is None:
+            return None
+        if newest.schedule_deviation_s is not None or self.trips is None:
+            return newest.schedule_deviation_s
+        update = self.trips.of(self.vehicle_id, newest)
+        return None if update is None else update.schedule_deviation_s
 
     @property
     def fuel_pct(self) -> float | None:
@@ -84,7 +100,8 @@ class Picture:
     vehicles: dict[str, Vehicle] = field(default_factory=dict)
     cameras: dict[str, Camera] = field(default_factory=dict)
     sensors: dict[str, SensorReading] = field(default_factory=dict)  # by sensor and quantity
-    cases: dict[str, Case] = field(default_factory=dict)
+    cases: Cases = field(default_factory=Cases)
+    trips: Trips = field(default_factory=Trips)
 
     def apply(self, event: Event) -> bool:
         """Take an event in; False if something newer was known already."""
@@ -125,10 +142,10 @@ class Picture:
                 if _newer(self.sensors.get(event.key), event):
                     return False
                 self.sensors[event.key] = event
-            case Case():
-                if _newer(self.cases.get(event.key), event):
-                    return False
-                self.cases[event.key] = event
+            case Case() | CaseList():
+                return self.cases.apply(event)
+            case TripUpdate():
+                return self.trips.apply(event)
         return True
 
     def forget_vehicles(self, oldest_ms: int) -> None:
@@ -141,7 +158,7 @@ class Picture:
     def _vehicle(self, vehicle_id: str) -> Vehicle:
         vehicle = self.vehicles.get(vehicle_id)
         if vehicle is None:
-            vehicle = self.vehicles[vehicle_id] = Vehicle(vehicle_id)
+            vehicle = self.vehicles[vehicle_id] = Vehicle(vehicle_id, trips=self.trips)
         return vehicle
 
     def _camera(self, camera_id: str) -> Camera:

@@ -8,7 +8,7 @@
 (function () {
   "use strict";
 
-  const NAMES = ["roster", "vehicles", "cameras", "areas", "summary", "alarms"];
+  const NAMES = ["roster", "vehicles", "cameras", "areas", "summary", "alarms", "feeds"];
   const SILENT_RELOAD_S = 15; // the server is back but the stream is not: start the page anew
   const YOUNG_PAGE_S = 20; // never reload a page that has only just been loaded
 

@@ -3,124 +3,212 @@
 -- read before the first write. A batch that comes twice (the worker did not hear the answer) changes
 -- nothing the second time and is answered as the first time.
 --
--- KEYS: batches, counts, events, then for each facet: latest, measured
--- ARGV: worker, batch number, received_ms, oldest stream time to keep (ms), number of facets,
---       then for each facet: name, n, and n times: key, slot, measured_ms, mark, feed, json
+-- KEYS: batches, counts, events, digests, onboard, then for each group: latest, measured
+-- ARGV: worker, batch number, received_ms, oldest stream time to keep (ms), digests, header, then for
+--       each group a JSON array of its events.
+-- The header is msgpack: a group [facet, feeds, keys, times, lengths, slots, marks, counts] each.
+--   feeds:   one name for all events, or a name each; '' is not counted. A leading '~' marks an event
+--            that is not counted either when it says nothing new (the broker repeats what is retained).
+--   times:   measured_ms as text;  lengths: bytes of each event's JSON
+--   slots:   where an event's time is compared for duplicates; false: the keys
+--   marks:   tell events of one slot and one time apart; false: nothing does
+--   counts:  passengers: {boarded - alighted, nil} to be added up or {nil, onboard}; false elsewhere
 -- Returns the positions (1-based, in the order given) of the events that were duplicates.
+local RING = 64 -- batch numbers remembered a worker: more than are ever on their way at once
+local MARKS_MAX = 2000 -- bytes of marks kept of one time; events of one camera and one time have long ones
+local PIECE = 4000 -- Lua's unpack is limited to about 8,000 values
+local QUIET = 126 -- '~'
+
 local worker, number = ARGV[1], tonumber(ARGV[2])
-local duplicates, entry, counted, writes = {}, {}, {}, {}
-local last = tonumber(redis.call('HGET', KEYS[1], worker) or '-1')
-if number <= last then
-  if number == last then
-    local known = redis.call('HGET', KEYS[1], worker .. ':duplicates') or ''
-    for position in string.gmatch(known, '%d+') do duplicates[#duplicates + 1] = tonumber(position) end
+local ring = worker .. ':' .. (number % RING)
+local known = redis.call('HGET', KEYS[1], ring)
+if known then
+  local had, positions = string.match(known, '^(%d+):(.*)$')
+  if tonumber(had) == number then
+    local duplicates = {}
+    for position in string.gmatch(positions, '%d+') do duplicates[#duplicates + 1] = tonumber(position) end
+    -- Written again, so that who waits for this write on disk has a write to wait for.
+    redis.call('HSET', KEYS[1], ring, known)
+    return duplicates
   end
-  return duplicates
 end
 -- A key of a wrong type stops the script here, not half-way through the writes.
 redis.call('HLEN', KEYS[2])
 redis.call('XLEN', KEYS[3])
+redis.call('HLEN', KEYS[4])
+redis.call('HLEN', KEYS[5])
+
+local duplicates, entry, counted, heard, writes = {}, {}, {}, {}, {}
+local onboard = {}
 
 local function count(feed, what)
-  if feed ~= '' then
-    local name = feed .. ':' .. what
-    counted[name] = (counted[name] or 0) + 1
-    counted[feed .. ':received'] = (counted[feed .. ':received'] or 0) + 1
+  if feed == '' then return end
+  heard[feed] = true
+  local name = feed .. ':' .. what
+  counted[name] = (counted[name] or 0) + 1
+  local received = feed .. ':received'
+  counted[received] = (counted[received] or 0) + 1
+end
+
+local function read(key, fields, into)
+  for from = 1, #fields, PIECE do
+    local to = math.min(from + PIECE - 1, #fields)
+    local found = redis.call('HMGET', key, unpack(fields, from, to))
+    for i = from, to do into[fields[i]] = found[i - from + 1] end
   end
 end
 
--- Lua's unpack is limited to about 8,000 values: pairs are written in pieces.
-local function hset(key, pairs_)
-  for from = 1, #pairs_, 4000 do
-    redis.call('HSET', key, unpack(pairs_, from, math.min(from + 3999, #pairs_)))
+local function write(key, pairs_)
+  for from = 1, #pairs_, PIECE do
+    redis.call('HSET', key, unpack(pairs_, from, math.min(from + PIECE - 1, #pairs_)))
   end
 end
 
--- Bytes of marks kept of one time; events of one camera and one time have long ones.
-local MARKS_MAX = 2000
-
-local function split(value)
-  if not value then return nil, '' end
-  local ms, mark = string.match(value, '^(-?%d+):?(.*)$')
-  return tonumber(ms), mark
+local function split(stamp)
+  if not stamp then return nil, '' end
+  local ms = tonumber(stamp)
+  if ms then return ms, '' end
+  local at = string.find(stamp, ':', 1, true)
+  return tonumber(string.sub(stamp, 1, at - 1)), string.sub(stamp, at + 1)
 end
 
-local at, seen, feeds = 6, 0, {}
-for f = 1, tonumber(ARGV[5]) do
-  local facet, n = ARGV[at], tonumber(ARGV[at + 1])
-  at = at + 2
-  local latest, measured = KEYS[2 + 2 * f], KEYS[3 + 2 * f]
+-- The event with who is on board by the running sum.
+local function with_onboard(key, json, given)
+  if given[2] then
+    onboard[key] = given[2]
+    return json
+  end
+  local sum = (tonumber(onboard[key] or '') or 0) + given[1]
+  onboard[key] = sum
+  return string.sub(json, 1, -2) .. ',"onboard":' .. string.format('%d', sum) .. ',"estimated":true}'
+end
+
+local seen = 0
+local groups = cmsgpack.unpack(ARGV[6])
+for g = 1, #groups do
+  local facet, feeds, keys, times, lengths, slots, marks, counts = unpack(groups[g])
+  local blob = ARGV[6 + g]
+  local latest, measured = KEYS[4 + 2 * g], KEYS[5 + 2 * g]
   redis.call('HLEN', latest)
-  local wanted, times = {}, {}
-  for i = 0, n - 1 do
-    local key, slot = ARGV[at + 6 * i], ARGV[at + 6 * i + 1]
-    if times[key] == nil then times[key] = false; wanted[#wanted + 1] = key end
-    if times[slot] == nil then times[slot] = false; wanted[#wanted + 1] = slot end
-  end
-  for from = 1, #wanted, 4000 do
-    local to = math.min(from + 3999, #wanted)
-    local found = redis.call('HMGET', measured, unpack(wanted, from, to))
-    for i = from, to do times[wanted[i]] = found[i - from + 1] or false end
-  end
-  local newest, events, late = {}, {}, {}
-  for i = 0, n - 1 do
-    local base = at + 6 * i
-    local key, slot, ms, mark = ARGV[base], ARGV[base + 1], tonumber(ARGV[base + 2]), ARGV[base + 3]
-    local feed, json = ARGV[base + 4], ARGV[base + 5]
-    seen = seen + 1
-    local stamp = mark == '' and ARGV[base + 2] or (ARGV[base + 2] .. ':' .. mark)
-    local slot_ms, slot_mark = split(times[slot])
-    local key_ms = split(times[key])
-    if feed ~= '' then feeds[feed] = true end
-    if slot_ms == ms and string.find('\30' .. slot_mark .. '\30', '\30' .. mark .. '\30', 1, true) then
-      duplicates[#duplicates + 1] = seen
-      count(feed, 'rejected:duplicate')
+  local stamps, changed, newest, starts, dropped, late = {}, {}, {}, {}, {}, {}
+  read(measured, keys, stamps)
+  if slots then read(measured, slots, stamps) end
+  if counts then read(KEYS[5], keys, onboard) end
+  local n, start, stored, whole = #keys, 2, 0, not counts
+  local one_feed = type(feeds) == 'string'
+  local plain = one_feed and not slots and not marks and feeds ~= '' and string.byte(feeds) ~= QUIET
+  for i = 1, n do
+    local key, time = keys[i], times[i]
+    local before = stamps[key]
+    starts[i] = start
+    start = start + lengths[i] + 1
+    -- Nearly all events: the first or the next of an entity that sends one at a time.
+    -- Times of one length compare as texts.
+    if plain and (not before or (#before == #time and before < time)) then
+      stamps[key] = time
+      newest[key] = i
+      stored = stored + 1
     else
-      -- Several of one time (a vehicle's doors): all their marks are kept, or the first could come again unseen.
-      if slot_ms == ms and #times[slot] < MARKS_MAX then
-        stamp = ARGV[base + 2] .. ':' .. slot_mark .. '\30' .. mark
-      end
-      if not slot_ms or ms >= slot_ms then times[slot] = stamp end
-      if not key_ms or ms >= key_ms then
-        times[key] = stamp
-        newest[key] = json
-        events[#events + 1] = json
-        count(feed, 'stored')
+      local feed = one_feed and feeds or feeds[i]
+      local quiet = string.byte(feed) == QUIET
+      if quiet then feed = string.sub(feed, 2) end
+      local slot, mark, ms = slots and slots[i] or key, marks and marks[i] or '', tonumber(time)
+      local slot_ms, slot_mark = split(stamps[slot])
+      local key_ms = split(stamps[key])
+      local repeated = slot_ms == ms
+        and string.find('\30' .. slot_mark .. '\30', '\30' .. mark .. '\30', 1, true) ~= nil
+      if quiet and slot_ms and ms <= slot_ms then
+        whole, dropped[i] = false, true
+      elseif repeated then
+        whole, dropped[i] = false, true
+        duplicates[#duplicates + 1] = seen + i
+        count(feed, 'rejected:duplicate')
       else
-        late[#late + 1] = json
-        count(feed, 'late')
+        local stamp = mark == '' and time or (time .. ':' .. mark)
+        -- Several of one time (a vehicle's doors): all their marks are kept, or the first could come again unseen.
+        if slot_ms == ms and #stamps[slot] < MARKS_MAX then stamp = time .. ':' .. slot_mark .. '\30' .. mark end
+        if not slot_ms or ms >= slot_ms then
+          stamps[slot] = stamp
+          changed[slot] = true
+        end
+        if not key_ms or ms >= key_ms then
+          stamps[key] = stamp
+          newest[key] = i
+          count(feed, 'stored')
+        else
+          whole, dropped[i] = false, true
+          late[#late + 1] = string.sub(blob, starts[i], start - 2)
+          count(feed, 'late')
+        end
       end
     end
   end
-  local write, stamps = {}, {}
-  for key, json in pairs(newest) do
-    write[#write + 1] = key
-    write[#write + 1] = json
+  seen = seen + n
+  if stored > 0 then
+    counted[feeds .. ':stored'] = (counted[feeds .. ':stored'] or 0) + stored
+    counted[feeds .. ':received'] = (counted[feeds .. ':received'] or 0) + stored
+    heard[feeds] = true
   end
-  for slot, stamp in pairs(times) do
-    if stamp then
-      stamps[#stamps + 1] = slot
-      stamps[#stamps + 1] = stamp
+  local summed = {}
+  if counts then
+    for i = 1, n do
+      if not dropped[i] then
+        summed[i] = with_onboard(keys[i], string.sub(blob, starts[i], starts[i] + lengths[i] - 1), counts[i])
+      end
     end
   end
-  writes[#writes + 1] = {latest, write}
-  writes[#writes + 1] = {measured, stamps}
-  if #events > 0 then
+  local values, times_, at = {}, {}, 0
+  for key, i in pairs(newest) do
+    values[at + 1], values[at + 2] = key, summed[i] or string.sub(blob, starts[i], starts[i] + lengths[i] - 1)
+    times_[at + 1], times_[at + 2] = key, stamps[key]
+    at = at + 2
+  end
+  for slot in pairs(changed) do
+    times_[#times_ + 1] = slot
+    times_[#times_ + 1] = stamps[slot]
+  end
+  writes[#writes + 1] = {latest, values}
+  writes[#writes + 1] = {measured, times_}
+  if whole then
     entry[#entry + 1] = facet
-    entry[#entry + 1] = '[' .. table.concat(events, ',') .. ']'
+    entry[#entry + 1] = blob
+  else
+    local parts = {}
+    for i = 1, n do
+      if not dropped[i] then
+        parts[#parts + 1] = summed[i] or string.sub(blob, starts[i], starts[i] + lengths[i] - 1)
+      end
+    end
+    if #parts > 0 then
+      entry[#entry + 1] = facet
+      entry[#entry + 1] = '[' .. table.concat(parts, ',') .. ']'
+    end
   end
   if #late > 0 then
     entry[#entry + 1] = facet .. ':late'
     entry[#entry + 1] = '[' .. table.concat(late, ',') .. ']'
   end
-  at = at + 6 * n
 end
 
-for _, write in ipairs(writes) do hset(write[1], write[2]) end
+for _, one in ipairs(writes) do write(one[1], one[2]) end
 if #entry > 0 then
   redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[4], '*', unpack(entry))
 end
+local sums = {}
+for key, sum in pairs(onboard) do
+  if type(sum) == 'number' then
+    sums[#sums + 1] = key
+    sums[#sums + 1] = sum
+  end
+end
+write(KEYS[5], sums)
 for name, by in pairs(counted) do redis.call('HINCRBY', KEYS[2], name, by) end
-for feed in pairs(feeds) do redis.call('HSET', KEYS[2], feed .. ':last_ms', ARGV[3]) end
-redis.call('HSET', KEYS[1], worker, ARGV[2], worker .. ':duplicates', table.concat(duplicates, ','))
+local last = {}
+for feed in pairs(heard) do
+  last[#last + 1] = feed .. ':last_ms'
+  last[#last + 1] = ARGV[3]
+end
+write(KEYS[2], last)
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[4], ring, ARGV[5]) end
+redis.call('HSET', KEYS[1], worker, ARGV[2], ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
 return duplicates

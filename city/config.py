@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from city.checked import Section, check_braces, check_timezone, check_topic_filter, listed
 from city.i18n import Language
+from city.mappings import FeedMapping, check_names
 
 ENV_PREFIX = "MARKAZ_"
 # Read by the command line itself, not part of the settings.
@@ -27,15 +28,11 @@ _PASSWORD_IN_URL = re.compile(r"://[^/]*@")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
-FormatName = Literal["native", "hfp"]
+FormatName = Literal["native", "hfp", "gtfs_rt", "waltti_apc", "frigate", "traccar", "owntracks"]
 
 
 class ConfigError(Exception):
     """The settings cannot be used. The message is one line and names the key."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Http(Section):
@@ -68,7 +65,7 @@ class Redis(Section):
     @field_validator("url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
-        return _check_scheme(url, ("redis", "rediss", "unix"))
+        return _check_scheme(url, ("redis", "rediss", "unix", "redis-cluster", "rediss-cluster"))
 
 
 class History(Section):
@@ -78,7 +75,9 @@ class History(Section):
 class Store(Section):
     partitions: Annotated[int, Field(ge=1, le=256)] = 8
     events_keep_s: Positive = 900
-    rejects_max: Annotated[int, Field(ge=100)] = 20000
+    rejects_max_bytes: Annotated[int, Field(ge=1_000_000)] = 67_108_864
+    durability: Literal["memory", "disk"] = "memory"
+    replicas: Annotated[int, Field(ge=0, le=10)] = 0
     alarms_keep_s: Positive = 172800
     samples_keep_s: Positive = 180000
     vehicle_samples_keep_s: Positive = 7200
@@ -92,39 +91,65 @@ class Checks(Section):
 
 
 class Ingest(Section):
+    client: Literal["lean", "paho"] = "lean"
     client_id: Annotated[str, Field(min_length=1)] = "markaz-{city}"
+    share: Annotated[str, Field(pattern=r"^[^/+#\s]+$")] | None = None
+    parts: Mapping[str, tuple[str, ...]] = Field(default={})
     batch_max: Annotated[int, Field(ge=1, le=2000)] = 1000
-    batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 20
+    batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5
+    batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 2
     queue_max: Annotated[int, Field(ge=1000)] = 20000
+    queue_max_bytes: Annotated[int, Field(ge=1_000_000)] = 67_108_864
     payload_max_bytes: Annotated[int, Field(ge=1024)] = 65536
     topics: Mapping[FormatName, tuple[str, ...]] = Field(
         default={
             "native": ("markaz/v1/{city}/#",),
             "hfp": ("/hfp/v2/#",),
+            "gtfs_rt": ("gtfs-rt/+",),
+            "waltti_apc": ("apc-from-vehicle/v1/+/+/+/+",),
+            "frigate": ("frigate/events", "frigate/reviews", "frigate/available"),
+            "traccar": ("traccar/positions", "traccar/events"),
+            "owntracks": ("owntracks/+/+",),
         }
     )
+    mappings: Mapping[str, FeedMapping] = Field(default={})
     checks: Checks = Checks()
 
     @field_validator("client_id")
     @classmethod
     def _city_in_client_id(cls, client_id: str) -> str:
-        return _check_braces(client_id)
+        return check_braces(client_id)
 
-    @field_validator("topics", mode="before")
+    @field_validator("topics", "parts", mode="before")
     @classmethod
     def _one_or_many(cls, topics: Any) -> Any:
         """A filter alone stands for a list of one; null turns the format off."""
         if not isinstance(topics, Mapping):
             return topics
-        return {name: _listed(given) for name, given in topics.items()}
+        return {name: listed(given) for name, given in topics.items()}
 
-    @field_validator("topics")
+    @property
+    def all_topics(self) -> Mapping[str, tuple[str, ...]]:
+        """The topic filters of every format and mapping, `{city}` still in them."""
+        return dict(self.topics) | {name: mapping.topics for name, mapping in self.mappings.items()}
+
+    @field_validator("topics", "parts")
     @classmethod
-    def _city_in_topics(cls, topics: Mapping[FormatName, tuple[str, ...]]) -> Mapping[FormatName, tuple[str, ...]]:
+    def _city_in_topics(cls, topics: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
         for topic_filter in (one for filters in topics.values() for one in filters):
-            _check_braces(topic_filter)
+            check_braces(topic_filter)
             check_topic_filter(topic_filter)
         return topics
+
+    @field_validator("mappings")
+    @classmethod
+    def _names_of_their_own(cls, mappings: Mapping[str, FeedMapping]) -> Mapping[str, FeedMapping]:
+        check_names(mappings, {*get_args(FormatName), "case", "unknown"})
+        return mappings
+
+
+class Feeds(Section):
+    expected_rate_per_s: Mapping[str, Positive] = Field(default={})
 
 
 class FuelDrop(Section):
@@ -220,11 +245,7 @@ class CityProfile(Section):
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, timezone: str) -> str:
-        try:
-            ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("expected a name of the IANA time zones, such as Asia/Tashkent") from None
-        return timezone
+        return check_timezone(timezone)
 
     @field_validator("bounds")
     @classmethod
@@ -245,6 +266,7 @@ class Config(Section):
     history: History = History()
     store: Store = Store()
     ingest: Ingest = Ingest()
+    feeds: Feeds = Feeds()
     alarms: Alarms = Alarms()
     kpis: Kpis = Kpis()
     live: Live = Live()
@@ -347,7 +369,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str], path: Path) -> 
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(_allowed_keys(problem["loc"][:-1]))
             what = f"unknown key (allowed here: {allowed})"
-        elif where:
+        elif where and not isinstance(problem["input"], Mapping):  # a whole section is no help on one line
             given = "(hidden)" if where.endswith("password") else _PASSWORD_IN_URL.sub("://…@", repr(problem["input"]))
             what = f"{what}, not {given}"
         lines.append(f"{source}: {where}: {what}" if where else f"{source}: {what}")
@@ -357,34 +379,15 @@ def _explain(error: ValidationError, sources: Mapping[str, str], path: Path) -> 
 def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
     """The keys of the section at `loc`; mappings (such as cities) lead to their values' model."""
     model: Any = Config
+    is_key = False
     for part in loc:
-        fields = getattr(model, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else model
-        model = get_args(annotation)[-1] if get_args(annotation) and part in fields else annotation
+        if is_key:
+            is_key = False
+            continue
+        annotation = getattr(model, "model_fields", {})[part].annotation
+        is_key = bool(get_args(annotation))
+        model = get_args(annotation)[-1] if is_key else annotation
     return sorted(set(getattr(model, "model_fields", {})) - {"root"})
-
-
-def _check_braces(text: str) -> str:
-    try:
-        text.format(city="x")
-    except (KeyError, IndexError, ValueError):
-        raise ValueError("only {city} may stand in braces") from None
-    return text
-
-
-def _listed(given: Any) -> Any:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str) else given
-
-
-def check_topic_filter(topic_filter: str) -> str:
-    """An MQTT topic filter as it is; ValueError if brokers would refuse it (MQTT 5, 4.7)."""
-    levels = topic_filter.split("/")
-    wrong = any("#" in level and (level != "#" or at + 1 < len(levels)) for at, level in enumerate(levels))
-    if not topic_filter or wrong or any("+" in level and level != "+" for level in levels):
-        raise ValueError(f"{topic_filter!r} is not an MQTT topic filter: + fills a whole level, # is the last one")
-    return topic_filter
 
 
 def _check_scheme(url: str, schemes: tuple[str, ...]) -> str:

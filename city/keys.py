@@ -63,7 +63,23 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "ingest",
         "ingest",
-        "last batch number of each worker, so that a batch sent twice counts once",
+        "last batch number of each worker, and the last 64 one by one, so that a batch sent twice counts once",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:digests",
+        "hash",
+        "the last 64 batches of each worker",
+        "ingest",
+        "ingest",
+        "which messages were stored, 8 bytes each, to know again what the broker sends again",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:onboard",
+        "hash",
+        "for ever",
+        "ingest",
+        "ingest",
+        "passengers on board of each vehicle, the sum of those counted in and out",
     ),
     Name(
         "markaz:{<city>}:counts",
@@ -82,12 +98,28 @@ NAMES: tuple[Name, ...] = (
         "the same for rejects",
     ),
     Name(
+        "markaz:{<city>}:digests",
+        "hash",
+        "the last 64 batches of each worker",
+        "ingest",
+        "ingest",
+        "the same for rejects",
+    ),
+    Name(
+        "markaz:{<city>}:rejects_size",
+        "string",
+        "for ever",
+        "ingest",
+        "alarms, dashboard",
+        "bytes of all that is in the reject stream",
+    ),
+    Name(
         "markaz:{<city>}:rejects",
         "stream",
-        "store.rejects_max entries",
+        "store.rejects_max_bytes",
         "ingest",
         "dashboard",
-        "reason, feed, topic, payload (the original bytes), detail, received_ms",
+        "feed, reason, detail, topic, payload (the original bytes), received_ms, bytes",
     ),
     Name(
         "markaz:{<city>}:alarms",
@@ -160,6 +192,15 @@ class Keys:
 
     def batches(self, partition: int | None) -> str:
         return f"{self._prefix(partition)}batches"
+
+    def digests(self, partition: int | None) -> str:
+        return f"{self._prefix(partition)}digests"
+
+    def onboard(self, partition: int) -> str:
+        return f"{self._partition[partition]}onboard"
+
+    def rejects_size(self) -> str:
+        return f"{self._city}rejects_size"
 
     def rejects(self) -> str:
         return f"{self._city}rejects"

@@ -24,6 +24,8 @@ class Facet(StrEnum):
     CAMERA_STATUS = "camera_status"
     SENSOR = "sensor"
     CASE = "case"
+    CASE_LIST = "case_list"
+    TRIP = "trip"
 
 
 class RejectReason(StrEnum):
@@ -37,6 +39,7 @@ class RejectReason(StrEnum):
     BAD_TIME = "bad_time"  # the time of measuring cannot be read or has no offset
     BAD_ID = "bad_id"  # an id that is empty, too long or holds control characters
     UNKNOWN_TOPIC = "unknown_topic"
+    NOT_WANTED = "not_wanted"  # understood, and it says nothing that Markaz keeps
     NO_POSITION = "no_position"  # the vehicle spoke but does not know where it is
     FUTURE = "future"  # measured later than now by more than checks.future_max_s
     STALE = "stale"  # measured longer ago than checks.stale_max_s
@@ -54,7 +57,7 @@ class Mode(StrEnum):
     TRAM = "tram"
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One measurement of one entity."""
 
     facet: ClassVar[Facet]
@@ -97,6 +100,19 @@ class VehicleEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
         return self.vehicle_id
 
 
+class SignalPriority(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a vehicle asked of a traffic light, or what the light answered."""
+
+    junction: str | None = None
+    signal_group: str | None = None
+    request: str | None = None  # joins an answer to what was asked
+    attempt: int | None = None  # 1 the first time
+    kind: str | None = None  # normal, door_close, door_open or advance
+    level: str | None = None  # normal, high, or norequest: nothing was asked
+    reason: str | None = None  # why not: global, ahead, line or prioexep
+    granted: bool | None = None
+
+
 class VehicleStatus(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True):
     """What a vehicle says of itself beside its place; kept when it has no position."""
 
@@ -113,9 +129,17 @@ class VehicleStatus(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True)
     vin: str | None = None
     mode: str | None = None  # see Mode
     schedule_deviation_s: float | None = None  # positive: ahead of schedule
-    occupancy_pct: float | None = None  # GTFS-Realtime occupancy_percentage
+    occupancy_pct: float | None = None  # GTFS-Realtime occupancy_percentage; above 100 in a crush
+    occupancy_status: str | None = None  # GTFS-Realtime OccupancyStatus in lower case
     doors_open: bool | None = None
     stop: str | None = None
+    route_short_name: str | None = None  # GTFS: as passengers know it, where `route` is an id
+    trip_start_date: str | None = None  # YYYYMMDD, the service day (GTFS-Realtime start_date)
+    trip_start_time: str | None = None  # HH:MM:SS by the operator's local time (start_time)
+    scheduled_arrival_ms: int | None = None  # at `stop`, epoch milliseconds UTC
+    scheduled_departure_ms: int | None = None
+    location_source: str | None = None  # gps, odometer, manual or dead_reckoning
+    signal_priority: SignalPriority | None = None
 
     @property
     def slot(self) -> str:
@@ -145,6 +169,7 @@ class PassengerCount(VehicleEvent, frozen=True, kw_only=True, omit_defaults=True
     stop: str | None = None
     door: str | None = None
     estimated: bool = False  # onboard was summed up by Markaz from boarded and alighted
+    quality: str | None = None  # of the counting, by ITxPT: regular, defect or other
 
     @property
     def mark(self) -> str:
@@ -180,6 +205,9 @@ class CameraEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     count: int | None = None
     event_id: str | None = None
     phase: str | None = None  # new, update or end
+    # What began and ended under `event_id`, as far as its sender tells it in each phase.
+    started_ms: int | None = None
+    ended_ms: int | None = None
 
     @property
     def key(self) -> str:
@@ -191,7 +219,9 @@ class CameraEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def mark(self) -> str:
-        return f"{self.event_id or ''}{self.phase or ''}{self.zone or ''}"
+        # A review may become an alert while its time and its zones stay as they are.
+        alert = "!" if self.severity == "alert" else ""
+        return f"{self.event_id or ''}{self.phase or ''}{self.zone or ''}{alert}"
 
 
 class CameraStatus(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -215,6 +245,11 @@ class CameraStatus(Event, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def entity(self) -> str:
         return self.camera_id
+
+    @property
+    def mark(self) -> str:
+        # Both may bear one time: messages that waited at the broker come within a millisecond.
+        return "online" if self.online else "offline"
 
 
 class SensorReading(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -241,6 +276,45 @@ class SensorReading(Event, frozen=True, kw_only=True, omit_defaults=True):
         return self.sensor_id
 
 
+class TripUpdate(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """How one run of a trip stands to its timetable (GTFS-Realtime TripUpdate)."""
+
+    facet: ClassVar[Facet] = Facet.TRIP
+
+    trip: str | None = None
+    route: str | None = None
+    direction: int | None = None  # 1 or 2
+    trip_start_date: str | None = None  # YYYYMMDD, the service day
+    trip_start_time: str | None = None  # HH:MM:SS, may be above 24 h; tells the runs of one trip apart
+    vehicle_id: str | None = None  # that serves it
+    schedule_deviation_s: float | None = None  # positive: ahead of schedule; None: nothing says it
+    stop: str | None = None  # the next one, that the deviation is told for
+    schedule_relationship: str | None = None  # GTFS-Realtime's word in lower case, or withdrawn
+
+    @property
+    def key(self) -> str:
+        """The trip; with its start where several runs share the trip, or with all there is where it has no id."""
+        if self.trip is None:
+            direction = "" if self.direction is None else str(self.direction)
+            return "|".join((self.route or "", direction, self.trip_start_date or "", self.trip_start_time or ""))
+        return self.trip if self.trip_start_time is None else f"{self.trip}|{self.trip_start_time}"
+
+    @property
+    def entity(self) -> str:
+        return self.key
+
+
+class Affected(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of the transport network; what is set holds together (GTFS-Realtime EntitySelector)."""
+
+    agency: str | None = None
+    route: str | None = None
+    route_type: int | None = None  # GTFS routes.txt
+    direction: int | None = None  # 1 or 2
+    stop: str | None = None
+    trip: str | None = None
+
+
 class Case(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A citizen's appeal or an agency's case."""
 
@@ -259,6 +333,9 @@ class Case(Event, frozen=True, kw_only=True, omit_defaults=True):
     agency: str | None = None
     due_ms: int | None = None
     reporter: str | None = None
+    starts_ms: int | None = None  # from when on it holds; None: from ever
+    ends_ms: int | None = None  # until when; None: open
+    affects: tuple[Affected, ...] = ()  # of the transport network: any of them
     district: str | None = None
     mahalla: str | None = None
 
@@ -275,6 +352,26 @@ class Case(Event, frozen=True, kw_only=True, omit_defaults=True):
         return self.status
 
 
+class CaseList(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A source told all its cases that stand: what it last told before `measured_ms` is over."""
+
+    facet: ClassVar[Facet] = Facet.CASE_LIST
+
+    source: str
+    unread: tuple[str, ...] = ()  # case ids in the list whose entry was refused: they stand as they were
+
+    @property
+    def key(self) -> str:
+        return self.source
+
+    @property
+    def entity(self) -> str:
+        return self.source
+
+
+# Events that lie somewhere, or may.
+LOCATED = (VehiclePosition, CameraStatus, SensorReading, Case)
+
 EVENT_TYPES: dict[Facet, type[Event]] = {
     Facet.POSITION: VehiclePosition,
     Facet.VEHICLE_STATUS: VehicleStatus,
@@ -284,16 +381,21 @@ EVENT_TYPES: dict[Facet, type[Event]] = {
     Facet.CAMERA_STATUS: CameraStatus,
     Facet.SENSOR: SensorReading,
     Facet.CASE: Case,
+    Facet.CASE_LIST: CaseList,
+    Facet.TRIP: TripUpdate,
 }
 
 
-class Received(Struct, frozen=True):
+class Received(Struct, frozen=True, gc=False):
     """A message as the broker gave it."""
 
     topic: str
     payload: bytes
     received_ms: int
     retained: bool = False
+    again: bool = False  # the broker says that it has sent it before
+    packet_id: int = 0  # that its acknowledgement names; 0: it wants none
+    connection: int = 0  # to the broker, counted: an acknowledgement is good for the one that brought it
 
 
 class Reject(Struct, frozen=True, kw_only=True):
@@ -305,7 +407,7 @@ class Reject(Struct, frozen=True, kw_only=True):
     message: Received
 
 
-class Reading(Struct, kw_only=False):
+class Reading(Struct, gc=False):
     """An event on its way in. The steps of ingest put what they find out into `event`."""
 
     feed: str  # that counts it; empty: stored beside its message's reject, uncounted

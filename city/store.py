@@ -6,28 +6,25 @@ dashboard reads in a thread of its own. Names come from `city.keys`.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import redis
 import structlog
 from msgspec import MsgspecError
 from msgspec import json as msgspec_json
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
+from city.commits import KEEP, Commits, Keep, Part
 from city.config import Config
-from city.keys import Keys, partition_of
+from city.keys import Keys
+from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreRefused
 from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Reading, Reject, RejectReason, WorkerFigures
+from city.reject_store import RejectsKept, RejectStore, StoredReject
+from city.streams import Streams
 
-_COMMIT = (Path(__file__).parent / "commit.lua").read_bytes()
-_REJECT = (Path(__file__).parent / "reject.lua").read_bytes()
-_CONNECT_TIMEOUT_S = 2.0
+__all__ = ["RejectsKept", "Store", "StoreDown", "StoreRefused", "StoredReject"]
+
 _SOCKET_TIMEOUT_S = 10.0
 
 log = structlog.get_logger()
@@ -42,14 +39,6 @@ _list_decoders: dict[str, Callable[[bytes], Any]] = {}
 for _facet, _type in EVENT_TYPES.items():
     _decoders[_facet] = msgspec_json.Decoder(_type).decode
     _list_decoders[_facet] = msgspec_json.Decoder(list[_type]).decode  # type: ignore[valid-type]
-
-
-class StoreDown(Exception):
-    """The store cannot be reached now; trying again later may work."""
-
-
-class StoreRefused(Exception):
-    """The store answered an error; trying the same again will not help."""
 
 
 class Stored(NamedTuple):
@@ -67,18 +56,30 @@ class Entry(NamedTuple):
     events: list[Stored]
 
 
-class StoredReject(NamedTuple):
-    entry_id: str
-    feed: str
-    reason: str
-    detail: str
-    topic: str
-    payload: bytes
-    received_ms: int
+class Sent:
+    """Parts of a batch on their way to the store."""
+
+    def __init__(self, store: Store, parts: Sequence[Part], pending: Pending) -> None:
+        self._store = store
+        self._parts = parts
+        self.pending = pending
+
+    def outcomes(self) -> list[list[Reading] | StoreDown | StoreRefused]:
+        """What became of each part: the readings in it that were duplicates, or why it was not written."""
+        found: list[list[Reading] | StoreDown | StoreRefused] = []
+        for part, answer in zip(self._parts, self.pending.answers(), strict=True):
+            if isinstance(answer, StoreDown | StoreRefused):
+                found.append(answer)
+            elif part.partition is None or not answer:
+                found.append([])
+            else:
+                order = self._store.commits.order(part)
+                found.append([order[position - 1] for position in answer])
+        return found
 
 
-class Store:
-    """One connection pool to the city's store. Every method raises StoreDown or StoreRefused."""
+class Store(RejectStore):
+    """The city's store. Every method raises StoreDown or StoreRefused."""
 
     def __init__(
         self,
@@ -88,136 +89,125 @@ class Store:
         *,
         password: str | None = None,
         timeout_s: float = _SOCKET_TIMEOUT_S,
+        durability: Durability = IN_MEMORY,
+        keep: Keep = KEEP,
     ) -> None:
         self.keys = Keys(city, partitions)
-        self._client = redis.Redis.from_url(
-            url,
-            password=password,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=_CONNECT_TIMEOUT_S,
-            # A socket file has no keepalive.
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-            # Our callers decide when to try again: a hidden retry would only delay their word of it.
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._shas: dict[bytes, str] = {}
+        self.link = Link(url, password=password, timeout_s=timeout_s, durability=durability)
+        self.commits = Commits(self.keys, keep)
+        self.streams = Streams(self.link)
         self.unreadable = 0  # stored values that this version could not read
         self._told: set[str] = set()
 
     @classmethod
     def of(cls, config: Config, *, timeout_s: float = _SOCKET_TIMEOUT_S) -> Store:
         """The store of the settings; a call that gets no answer within `timeout_s` raises StoreDown."""
+        settings = config.store
         return cls(
             config.redis.url,
             config.city,
-            config.store.partitions,
+            settings.partitions,
             password=config.redis.password,
             timeout_s=timeout_s,
+            durability=Durability(disk=settings.durability == "disk", replicas=settings.replicas),
+            keep=Keep(events_s=settings.events_keep_s, rejects_max_bytes=settings.rejects_max_bytes),
         )
 
     def close(self) -> None:
-        self._client.close()
+        self.link.close()
 
     def ping(self) -> None:
         """Raises StoreDown when the store does not answer."""
-        self._run(self._client.ping)
+        self.link.run(lambda client: client.ping())
 
     # --- ingest ---------------------------------------------------------------------------
 
-    def commit(
-        self,
-        worker: str,
-        number: int,
-        events: Sequence[Reading],
-        rejects: Sequence[Reject],
-        *,
-        now_ms: int,
-        events_keep_s: float,
-        rejects_max: int,
-    ) -> list[Reading]:
-        """Write a batch in one round trip; returns the events that the store knew already.
+    def send(self, worker: str, parts: Sequence[tuple[int, Part]], *, now_ms: int) -> Sent:
+        """Put numbered parts of batches on their way, in one go; raises StoreDown.
 
-        `number` grows by one a batch and worker; the same number sent again changes nothing.
+        Numbers grow by one a batch; a part that comes again under its number changes nothing.
         """
-        by_partition: dict[int, dict[Facet, list[Reading]]] = {}
-        for reading in events:
-            partition = partition_of(reading.event.entity, self.keys.partitions)
-            by_partition.setdefault(partition, {}).setdefault(reading.event.facet, []).append(reading)
-        oldest_ms = max(0, now_ms - int(events_keep_s * 1000))
-        calls: list[tuple[bytes, list[str], list[Any]]] = []
-        orders: list[list[Reading]] = []
-        for partition, facets in by_partition.items():
-            keys = [self.keys.batches(partition), self.keys.counts(partition), self.keys.events(partition)]
-            arguments: list[Any] = [worker, number, now_ms, oldest_ms, len(facets)]
-            order: list[Reading] = []
-            for facet, group in facets.items():
-                keys += [self.keys.latest(partition, facet), self.keys.measured(partition, facet)]
-                arguments += [facet.value, len(group)]
-                for reading in group:
-                    event = reading.event
-                    arguments += [event.key, event.slot, event.measured_ms, event.mark, reading.feed, _encode(event)]
-                order += group
-            calls.append((_COMMIT, keys, arguments))
-            orders.append(order)
-        if rejects:
-            calls.append(self._reject_call(worker, number, rejects, rejects_max, counted=True))
-        answers = self._scripts(calls)
-        duplicates = [
-            order[position - 1] for order, answer in zip(orders, answers, strict=False) for position in answer
-        ]
-        if duplicates:
-            # Counted by the script already; kept here so that a person can look at them.
-            seen_twice = [
-                Reject(
-                    feed=t.feed,
-                    reason=RejectReason.DUPLICATE,
-                    detail="the store has this measurement",
-                    message=t.message,
-                )
-                for t in duplicates
-                if t.feed
-            ]
-            call = self._reject_call(f"{worker}:duplicates", number, seen_twice, rejects_max, counted=False)
-            self._scripts([call])
+        calls = [self.commits.call(worker, number, part, now_ms) for number, part in parts]
+        return Sent(self, [part for _, part in parts], self.link.send(calls))
+
+    def commit(
+        self, worker: str, number: int, readings: Sequence[Reading], rejects: Sequence[Reject], *, now_ms: int
+    ) -> list[Reading]:
+        """Write a batch and wait for it; returns the readings that the store knew already."""
+        parts = self.commits.parts(readings, list(rejects))
+        if not parts:
+            return []
+        outcomes = self.send(worker, [(number, part) for part in parts], now_ms=now_ms).outcomes()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        duplicates = [reading for outcome in outcomes if isinstance(outcome, list) for reading in outcome]
+        self.keep_duplicates(worker, number, duplicates)
         return duplicates
+
+    def keep_duplicates(self, worker: str, number: int, duplicates: Sequence[Reading]) -> None:
+        """Put duplicates, which their script has counted already, where a person can look at them."""
+        rejects = [
+            Reject(
+                feed=reading.feed,
+                reason=RejectReason.DUPLICATE,
+                detail="the store has this measurement",
+                message=reading.message,
+            )
+            for reading in duplicates
+            if reading.feed
+        ]
+        if rejects:
+            call = self.commits.reject_call(f"{worker}:duplicates", number, rejects, b"", counted=False)
+            (answer,) = self.link.send([call]).answers()
+            if isinstance(answer, Exception):
+                raise answer
 
     def last_batch(self, worker: str) -> int:
         """The highest batch number that the store has of a worker, -1 if none."""
-        pipe = self._client.pipeline(transaction=False)
-        for partition in [None, *range(self.keys.partitions)]:
-            pipe.hget(self.keys.batches(partition), worker)
-        return max(int(number) if number is not None else -1 for number in self._run(pipe.execute))
+        names = [self.keys.batches(partition) for partition in [None, *range(self.keys.partitions)]]
+        return max(int(number) if number is not None else -1 for number in self._each(names, "hget", worker))
 
-    def _reject_call(
-        self, worker: str, number: int, rejects: Sequence[Reject], rejects_max: int, *, counted: bool
-    ) -> tuple[bytes, list[str], list[Any]]:
-        keys = [self.keys.batches(None), self.keys.counts(None), self.keys.rejects()]
-        arguments: list[Any] = [worker, number, rejects_max, int(counted)]
-        for reject in rejects:
-            message = reject.message
-            topic = message.topic.encode("utf-8", "surrogatepass")
-            arguments += [reject.feed, reject.reason.value, reject.detail, topic, message.payload, message.received_ms]
-        return _REJECT, keys, arguments
+    def lately_stored(self) -> set[tuple[int | None, int]]:
+        """(partition, digest) of what all workers stored in their last batches; see `Part.digests`."""
+        partitions: list[int | None] = [None, *range(self.keys.partitions)]
+        found: set[tuple[int | None, int]] = set()
+        for partition, packed in zip(
+            partitions, self._each([self.keys.digests(p) for p in partitions], "hvals"), strict=True
+        ):
+            for value in packed:
+                found.update((partition, digest) for digest in struct.unpack(f"<{len(value) // 8}Q", value))
+        return found
+
+    def latest_of(self, facet: Facet, wanted: Sequence[str]) -> list[Event]:
+        """The newest event of each of `wanted` (keys of `facet`, each its own entity) that the store has."""
+        by_partition: dict[int, list[str]] = {}
+        for key in wanted:
+            by_partition.setdefault(self.commits.crc(key) % self.keys.partitions, []).append(key)
+
+        def fill(pipe: Any) -> None:
+            for partition, keys in by_partition.items():
+                pipe.hmget(self.keys.latest(partition, facet), keys)
+
+        decode = _decoders[facet]
+        values = [value for answer in self.link.together(fill) for value in answer if value is not None]
+        return [event for value in values if (event := self._read(decode, value, facet)) is not None]
 
     # --- readers of state -------------------------------------------------------------------
 
     def latest(self, facet: Facet) -> Iterator[Event]:
         """The newest event of every entity of one facet."""
         decode = _decoders[facet]
-        pipe = self._client.pipeline(transaction=False)
-        for partition in range(self.keys.partitions):
-            pipe.hvals(self.keys.latest(partition, facet))
-        for values in self._run(pipe.execute):
+        names = [self.keys.latest(partition, facet) for partition in range(self.keys.partitions)]
+        for values in self._each(names, "hvals"):
             for value in values:
                 if (event := self._read(decode, value, facet)) is not None:
                     yield event
 
     def tips(self) -> dict[int, str]:
         """The id of the last entry of every event stream, by partition."""
-        pipe = self._client.pipeline(transaction=False)
-        for partition in range(self.keys.partitions):
-            pipe.xrevrange(self.keys.events(partition), count=1)
-        answers = self._run(pipe.execute)
+        names = [self.keys.events(partition) for partition in range(self.keys.partitions)]
+        answers = self._each(names, "xrevrange", count=1)
         return {p: answer[0][0].decode() if answer else "0-0" for p, answer in enumerate(answers)}
 
     def read_events(
@@ -228,11 +218,10 @@ class Store:
         Waits up to `block_ms` for the first. Only `facets` are decoded.
         """
         wanted = {facet.value for facet in facets}
-        streams: dict[Any, Any] = {self.keys.events(p): cursor for p, cursor in cursors.items()}
-        names = {self.keys.events(p).encode(): p for p in cursors}
-        answer: Any = self._run(lambda: self._client.xread(streams, count=count, block=max(1, block_ms)))
+        streams = {self.keys.events(p): cursor for p, cursor in cursors.items()}
+        names = {self.keys.events(p): p for p in cursors}
         entries: list[Entry] = []
-        for stream, found in answer.items() if isinstance(answer, dict) else answer or []:
+        for stream, found in self.streams.read(streams, block_ms=max(1, block_ms), count=count):
             partition = names[stream]
             for entry_id, fields in found:
                 events: list[Stored] = []
@@ -246,11 +235,9 @@ class Store:
 
     def counts(self) -> list[FeedCount]:
         """What became of every feed's messages, sorted by feed."""
-        pipe = self._client.pipeline(transaction=False)
-        for partition in [None, *range(self.keys.partitions)]:
-            pipe.hgetall(self.keys.counts(partition))
+        names = [self.keys.counts(partition) for partition in [None, *range(self.keys.partitions)]]
         totals: dict[str, dict[str, int]] = {}
-        for fields in self._run(pipe.execute):
+        for fields in self._each(names, "hgetall"):
             for name, value in fields.items():
                 feed, _, what = name.decode().partition(":")
                 feed_totals = totals.setdefault(feed, {})
@@ -270,41 +257,44 @@ class Store:
             for feed, counted in sorted(totals.items())
         ]
 
-    def rejects(self, *, limit: int, before: str | None = None) -> list[StoredReject]:
-        """The newest rejects first; `before` is the entry id of the last one seen."""
-        top = f"({before}" if before else "+"
-        found = self._run(lambda: self._client.xrevrange(self.keys.rejects(), max=top, count=limit))
-        return [
-            StoredReject(
-                entry_id=entry_id.decode(),
-                feed=fields[b"feed"].decode(),
-                reason=fields[b"reason"].decode(),
-                detail=fields[b"detail"].decode("utf-8", "replace"),
-                topic=fields[b"topic"].decode("utf-8", "replace"),
-                payload=fields[b"payload"],
-                received_ms=int(fields[b"received_ms"]),
-            )
-            for entry_id, fields in found
-        ]
-
     def save_worker(self, figures: WorkerFigures) -> None:
         """Keep a worker's newest figures."""
-        self._run(lambda: self._client.hset(self.keys.workers(), figures.worker, _encode(figures)))
+        self.link.run(lambda client: client.hset(self.keys.workers(), figures.worker, _encode(figures)))
 
     def forget_worker(self, worker: str) -> None:
-        self._run(lambda: self._client.hdel(self.keys.workers(), worker))
+        self.link.run(lambda client: client.hdel(self.keys.workers(), worker))
 
     def workers(self) -> list[WorkerFigures]:
         """The newest figures of every ingest worker, by name; old ones too."""
-        values = self._run(lambda: self._client.hvals(self.keys.workers()))
+        values = self.link.run(lambda client: client.hvals(self.keys.workers()))
         found = [one for value in values if (one := self._read(_decode_worker, value, "worker")) is not None]
         return sorted(found, key=lambda figures: figures.worker)
+
+    def claim(self, worker: str, holder: str, *, keep_s: int) -> bool:
+        """Hold, or hold on to, a worker's name for `keep_s`; False while another holder has it."""
+        key = self.keys.checkpoint(worker)
+
+        def fill(pipe: Any) -> None:
+            pipe.hsetnx(key, "holder", holder)
+            pipe.expire(key, keep_s, nx=True)  # also where a holder was killed before it could say how long
+            pipe.hget(key, "holder")
+
+        if self.link.together(fill, transaction=True)[-1] != holder.encode():
+            return False
+        self.link.run(lambda client: client.expire(key, keep_s))
+        return True
+
+    def release(self, worker: str, holder: str) -> None:
+        """Give a claimed name back."""
+        key = self.keys.checkpoint(worker)
+        if self.link.run(lambda client: client.hget(key, "holder")) == holder.encode():
+            self.link.run(lambda client: client.delete(key))
 
     # --- workers of the streams ---------------------------------------------------------------
 
     def checkpoint(self, worker: str) -> tuple[dict[int, str], bytes | None]:
         """Where a worker stopped reading, by partition, and the state it kept; empty at first."""
-        fields = self._run(lambda: self._client.hgetall(self.keys.checkpoint(worker)))
+        fields = self.link.run(lambda client: client.hgetall(self.keys.checkpoint(worker)))
         cursors = {
             int(name.decode().partition(":")[2]): value.decode()
             for name, value in fields.items()
@@ -315,41 +305,41 @@ class Store:
     def save_checkpoint(self, worker: str, cursors: Mapping[int, str], state: bytes) -> None:
         fields: dict[Any, Any] = {f"cursor:{p}": cursor for p, cursor in cursors.items()}
         fields["state"] = state
-        self._run(lambda: self._client.hset(self.keys.checkpoint(worker), mapping=fields))
+        self.link.run(lambda client: client.hset(self.keys.checkpoint(worker), mapping=fields))
 
     def save_alarms(self, alarms: Sequence[Alarm], *, now_ms: int, alarms_keep_s: float) -> None:
         """Write risen, changed and cleared alarms together, and one stream entry each."""
         if not alarms:
             return
         oldest = max(0, now_ms - int(alarms_keep_s * 1000))
-        pipe = self._client.pipeline(transaction=True)
-        for alarm in alarms:
-            value = _encode(alarm)
-            pipe.hset(self.keys.alarms(), alarm.id, value)
-            pipe.xadd(self.keys.alarm_events(), {"alarm": value}, minid=oldest, approximate=True)
-        self._run(pipe.execute)
+
+        def fill(pipe: Any) -> None:
+            for alarm in alarms:
+                value = _encode(alarm)
+                pipe.hset(self.keys.alarms(), alarm.id, value)
+                pipe.xadd(self.keys.alarm_events(), {"alarm": value}, minid=oldest, approximate=True)
+
+        self.link.together(fill, transaction=True)
 
     def alarms(self) -> list[Alarm]:
         """Every alarm that is open or cleared not long ago, newest first."""
-        values = self._run(lambda: self._client.hvals(self.keys.alarms()))
+        values = self.link.run(lambda client: client.hvals(self.keys.alarms()))
         alarms = [alarm for value in values if (alarm := self._read(_decode_alarm, value, "alarm")) is not None]
         return sorted(alarms, key=lambda a: (-a.raised_ms, a.id))
 
     def forget_alarms(self, ids: Sequence[str]) -> None:
         if ids:
-            self._run(lambda: self._client.hdel(self.keys.alarms(), *ids))
+            self.link.run(lambda client: client.hdel(self.keys.alarms(), *ids))
 
     def alarm_tip(self) -> str:
-        found = self._run(lambda: self._client.xrevrange(self.keys.alarm_events(), count=1))
+        found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_events(), count=1))
         return found[0][0].decode() if found else "0-0"
 
     def read_alarms(self, cursor: str, *, block_ms: int) -> tuple[str, list[Alarm]]:
         """Alarm transitions after `cursor`, and the cursor behind them."""
-        answer: Any = self._run(
-            lambda: self._client.xread({self.keys.alarm_events(): cursor}, count=1000, block=max(1, block_ms))
-        )
+        name = self.keys.alarm_events()
         alarms: list[Alarm] = []
-        for _, found in answer.items() if isinstance(answer, dict) else answer or []:
+        for _, found in self.streams.read({name: cursor}, block_ms=max(1, block_ms), count=1000):
             for entry_id, fields in found:
                 cursor = entry_id.decode()
                 if (alarm := self._read(_decode_alarm, fields.get(b"alarm", b""), "alarm")) is not None:
@@ -361,8 +351,8 @@ class Store:
     def add_sample(self, series: str, at_ms: int, sample: bytes, *, keep_s: float) -> bool:
         """Append a sample under its own time; False if that time or a later one is there already."""
         try:
-            self._run(
-                lambda: self._client.xadd(
+            self.link.run(
+                lambda client: client.xadd(
                     self.keys.samples(series),
                     {"sample": sample},
                     id=f"{at_ms}-0",
@@ -379,34 +369,19 @@ class Store:
     def samples(self, series: str, since_ms: int, until_ms: int | None = None) -> list[tuple[int, bytes]]:
         """Samples of a time range, oldest first: (time in epoch ms, JSON)."""
         top = "+" if until_ms is None else str(until_ms)
-        found = self._run(lambda: self._client.xrange(self.keys.samples(series), min=str(since_ms), max=top))
+        found = self.link.run(lambda client: client.xrange(self.keys.samples(series), min=str(since_ms), max=top))
         return [(int(entry_id.partition(b"-")[0]), fields[b"sample"]) for entry_id, fields in found]
 
     # --- edges ----------------------------------------------------------------------------------
 
-    def _scripts(self, calls: Sequence[tuple[bytes, list[str], list[Any]]]) -> list[Any]:
-        """Run scripts in one round trip; loads them first into a store that lost them."""
-        answers: list[Any] = [NoScriptError()] * len(calls)
-        for _ in range(2):
-            todo = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            pipe = self._client.pipeline(transaction=False)
-            for at in todo:
-                script, keys, arguments = calls[at]
-                pipe.evalsha(self._sha(script), len(keys), *keys, *arguments)
-            fresh = self._run(lambda pipe=pipe: pipe.execute(raise_on_error=False)) if todo else []  # type: ignore[misc]
-            for at, answer in zip(todo, fresh, strict=True):
-                answers[at] = answer
-            if any(isinstance(answer, NoScriptError) for answer in answers):
-                self._shas.clear()
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise _refused(answer) from answer
-        return answers
+    def _each(self, names: Sequence[str], command: str, *arguments: Any, **options: Any) -> list[Any]:
+        """One command on each of several keys, in one round trip."""
 
-    def _sha(self, script: bytes) -> str:
-        if script not in self._shas:
-            self._shas[script] = self._run(lambda: self._client.script_load(script.decode()))
-        return self._shas[script]
+        def fill(pipe: Any) -> None:
+            for name in names:
+                getattr(pipe, command)(name, *arguments, **options)
+
+        return self.link.together(fill)
 
     def _read(self, decode: Callable[[bytes], T], value: bytes, what: str) -> T | None:
         """What `value` says; None, counted and told once a kind, where another version wrote it."""
@@ -418,24 +393,6 @@ class Store:
                 self._told.add(what)
                 log.error("stored_value_unreadable", what=what, reason=str(error))
             return None
-
-    @staticmethod
-    def _run(call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise StoreDown(str(error) or type(error).__name__) from error
-        except ResponseError as error:
-            raise _refused(error) from error
-
-
-def _refused(error: Exception) -> StoreDown | StoreRefused:
-    """Loading, read-only, full or clustered-away stores recover by themselves; other errors do not."""
-    text = str(error)
-    passing = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM", "MISCONF", "NOREPLICAS", "BUSY", "TRYAGAIN")
-    if isinstance(error, RedisConnectionError | RedisTimeoutError) or text.startswith(passing):
-        return StoreDown(text)
-    return StoreRefused(text)
 
 
 def now_ms() -> int:

@@ -7,14 +7,11 @@ Lists are paged by `limit` and `cursor` (the last id of the page before) and say
 from __future__ import annotations
 
 import html
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import FastAPI, Path, Query
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from msgspec import json as msgspec_json
 from shapely.geometry import mapping
@@ -23,7 +20,8 @@ from analysis.picture import Camera, Vehicle
 from city.areas import Area, Areas
 from city.config import Config
 from city.models import Alarm
-from city.store import StoreDown, StoreRefused, now_ms
+from city.store import now_ms
+from dashboard.answers import Cursor, Json, Limit, json_answer, rfc3339
 from dashboard.problems import Problem, add_handlers
 from dashboard.screen import Screen
 
@@ -32,9 +30,9 @@ try:
 except PackageNotFoundError:
     VERSION = "0"
 
-Limit = Annotated[int, Query(ge=1, le=2000, description="Entries a page")]
-Cursor = Annotated[str | None, Query(description="`next` of the page before")]
-Json = dict[str, Any]
+OfRoute = Annotated[str | None, Query(description="Only this route")]
+OfDistrict = Annotated[str | None, Query(description="Only in this district, 7-digit code")]
+OfMahalla = Annotated[str | None, Query(description="Only in this mahalla, 10-digit code")]
 T = TypeVar("T")
 
 
@@ -48,21 +46,12 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
     async def vehicles(
         limit: Limit = 1000,
         cursor: Cursor = None,
-        route: Annotated[str | None, Query(description="Only this route")] = None,
-        district: Annotated[str | None, Query(description="Only in this district, 7-digit code")] = None,
-        mahalla: Annotated[str | None, Query(description="Only in this mahalla, 10-digit code")] = None,
+        route: OfRoute = None,
+        district: OfDistrict = None,
+        mahalla: OfMahalla = None,
     ) -> Response:
         now = now_ms()
-
-        def wanted(vehicle: Vehicle) -> bool:
-            position, newest = vehicle.position, vehicle.newest
-            return (
-                (route is None or (newest is not None and newest.route == route))
-                and (district is None or (position is not None and position.district == district))
-                and (mahalla is None or (position is not None and position.mahalla == mahalla))
-            )
-
-        chosen = {i: v for i, v in screen.state.picture.vehicles.items() if wanted(v)}
+        chosen = choose(screen.state.picture.vehicles, route, district, mahalla)
         return _page("vehicles", chosen, limit, cursor, now, lambda v: vehicle_json(v, config, now, stale_ms))
 
     @server.get("/api/v1/vehicles/{vehicle_id}", tags=["vehicles"], summary="One vehicle")
@@ -71,7 +60,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
         found = screen.state.picture.vehicles.get(vehicle_id)
         if found is None:
             raise Problem(404, "No such vehicle", f"no vehicle {vehicle_id!r} has been heard of")
-        return _json({"as_of": _rfc3339(now), **vehicle_json(found, config, now, stale_ms)})
+        return json_answer({"as_of": rfc3339(now), **vehicle_json(found, config, now, stale_ms)})
 
     @server.get("/api/v1/cameras", tags=["cameras"], summary="Every camera with its status and last events")
     async def cameras(limit: Limit = 1000, cursor: Cursor = None) -> Response:
@@ -84,7 +73,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
         found = screen.state.picture.cameras.get(camera_id)
         if found is None:
             raise Problem(404, "No such camera", f"no camera {camera_id!r} has been heard of")
-        return _json({"as_of": _rfc3339(now), **camera_json(found, now)})
+        return json_answer({"as_of": rfc3339(now), **camera_json(found, now)})
 
     @server.get("/api/v1/areas", tags=["areas"], summary="Polygons with live indicators, as GeoJSON (RFC 7946)")
     async def area_list(
@@ -93,7 +82,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
         now = now_ms()
         chosen = areas.districts if kind == "district" else areas.mahallas
         features = [area_json(area, geometries[area.code], screen) for area in chosen]
-        body = {"type": "FeatureCollection", "as_of": _rfc3339(now), "features": features}
+        body = {"type": "FeatureCollection", "as_of": rfc3339(now), "features": features}
         return Response(msgspec_json.encode(body), media_type="application/geo+json")
 
     @server.get("/api/v1/areas/{code}", tags=["areas"], summary="One district or mahalla, as a GeoJSON feature")
@@ -101,55 +90,12 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
         found = areas.by_code.get(code)
         if found is None:
             raise Problem(404, "No such area", f"no district or mahalla has the code {code!r}")
-        body = {"as_of": _rfc3339(now_ms()), **area_json(found, geometries[found.code], screen)}
+        body = {"as_of": rfc3339(now_ms()), **area_json(found, geometries[found.code], screen)}
         return Response(msgspec_json.encode(body), media_type="application/geo+json")
 
     @server.get("/api/v1/kpis", tags=["city"], summary="The tiles' numbers: value, unit, target, trend, age")
     async def kpis() -> Response:
-        return _json({"as_of": _rfc3339(now_ms()), "kpis": screen.kpi_tiles()})
-
-    @server.get("/api/v1/feeds", tags=["city"], summary="What became of every feed's messages since the state began")
-    async def feeds() -> Response:
-        now = now_ms()
-        listed = [
-            {
-                "feed": feed.count.feed,
-                "received": feed.count.received,
-                "stored": feed.count.stored,
-                "late": feed.count.late,
-                "rejected": feed.count.rejected,
-                "rate_per_s": None if feed.rate_per_s is None else round(feed.rate_per_s, 2),
-                "age_s": feed.age_s,
-            }
-            for feed in screen.state.rates.feeds(now)
-        ]
-        return _json({"as_of": _rfc3339(now), "feeds": listed})
-
-    @server.get(
-        "/api/v1/rejects", tags=["city"], summary="Messages that were not stored, newest first, with the reason"
-    )
-    async def rejects(limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: Cursor = None) -> Response:
-        try:
-            found = await run_in_threadpool(lambda: screen.store.rejects(limit=limit, before=cursor))
-        except StoreRefused:
-            raise Problem(422, "A parameter cannot be used", f"cursor: {cursor!r} is not one of this list") from None
-        except StoreDown as error:
-            raise Problem(503, "The store does not answer", str(error)) from None
-        listed = [
-            {
-                "id": reject.entry_id,
-                "feed": reject.feed,
-                "reason": reject.reason,
-                "detail": reject.detail,
-                "topic": reject.topic,
-                "payload": reject.payload.decode("utf-8", "backslashreplace"),
-                "payload_base64": b64encode(reject.payload).decode("ascii"),
-                "received_at": _rfc3339(reject.received_ms),
-            }
-            for reject in found
-        ]
-        following = found[-1].entry_id if len(found) == limit else None
-        return _json({"as_of": _rfc3339(now_ms()), "rejects": listed, "next": following})
+        return json_answer({"as_of": rfc3339(now_ms()), "kpis": screen.kpi_tiles()})
 
     @server.get("/api/v1/alarms", tags=["alarms"], summary="Alarms, newest first")
     async def alarms(
@@ -167,7 +113,7 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
             chosen = chosen[at + 1 :]
         listed = [alarm_json(a) for a in chosen[:limit]]
         following = chosen[limit - 1].id if len(chosen) > limit else None
-        return _json({"as_of": _rfc3339(now_ms()), "alarms": listed, "next": following})
+        return json_answer({"as_of": rfc3339(now_ms()), "alarms": listed, "next": following})
 
     @server.get("/api/v1/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -178,14 +124,30 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
         raise Problem(404, "No such path", f"/api/{path} is not part of the API; see /api/v1/docs")
 
 
+def choose(
+    vehicles: Mapping[str, Vehicle], route: str | None, district: str | None, mahalla: str | None
+) -> dict[str, Vehicle]:
+    """The vehicles of a route, district and mahalla by id; None is any."""
+
+    def wanted(vehicle: Vehicle) -> bool:
+        position, newest = vehicle.position, vehicle.newest
+        return (
+            (route is None or (newest is not None and newest.route == route))
+            and (district is None or (position is not None and position.district == district))
+            and (mahalla is None or (position is not None and position.mahalla == mahalla))
+        )
+
+    return {vehicle_id: vehicle for vehicle_id, vehicle in vehicles.items() if wanted(vehicle)}
+
+
 def vehicle_json(vehicle: Vehicle, config: Config, now: int, stale_ms: int) -> Json:
     position, newest, passengers, fuel = vehicle.position, vehicle.newest, vehicle.passengers, vehicle.fuel
     return {
         "id": vehicle.vehicle_id,
         "lat": position.lat if position else None,
         "lon": position.lon if position else None,
-        "measured_at": _rfc3339(position.measured_ms) if position else None,
-        "received_at": _rfc3339(position.received_ms) if position else None,
+        "measured_at": rfc3339(position.measured_ms) if position else None,
+        "received_at": rfc3339(position.received_ms) if position else None,
         "age_s": (now - position.measured_ms) / 1000 if position else None,
         "stale": position is None or now - position.measured_ms > stale_ms,
         "district": position.district if position else None,
@@ -199,7 +161,7 @@ def vehicle_json(vehicle: Vehicle, config: Config, now: int, stale_ms: int) -> J
         "vin": newest.vin if newest else None,
         "odometer_m": newest.odometer_m if newest else None,
         "ignition": newest.ignition if newest else None,
-        "schedule_deviation_s": newest.schedule_deviation_s if newest else None,
+        "schedule_deviation_s": vehicle.schedule_deviation_s,
         "doors_open": newest.doors_open if newest else None,
         "load": vehicle.load(config.kpis.capacity_default),
         "passengers": None
@@ -208,7 +170,7 @@ def vehicle_json(vehicle: Vehicle, config: Config, now: int, stale_ms: int) -> J
             "onboard": passengers.onboard,
             "capacity": passengers.capacity,
             "estimated": passengers.estimated,
-            "measured_at": _rfc3339(passengers.measured_ms),
+            "measured_at": rfc3339(passengers.measured_ms),
             "age_s": (now - passengers.measured_ms) / 1000,
         },
         "fuel": None
@@ -218,7 +180,7 @@ def vehicle_json(vehicle: Vehicle, config: Config, now: int, stale_ms: int) -> J
             "level_pct": vehicle.fuel_pct,
             "capacity_l": fuel.capacity_l,
             "used_l": fuel.used_l,
-            "measured_at": _rfc3339(fuel.measured_ms),
+            "measured_at": rfc3339(fuel.measured_ms),
             "age_s": (now - fuel.measured_ms) / 1000,
         },
     }
@@ -236,7 +198,7 @@ def camera_json(camera: Camera, now: int) -> Json:
         "lon": status.lon if status else None,
         "district": status.district if status else None,
         "mahalla": status.mahalla if status else None,
-        "measured_at": _rfc3339(status.measured_ms) if status else None,
+        "measured_at": rfc3339(status.measured_ms) if status else None,
         "age_s": (now - status.measured_ms) / 1000 if status else None,
         "events": [
             {
@@ -248,7 +210,7 @@ def camera_json(camera: Camera, now: int) -> Json:
                 "event_id": e.event_id,
                 "phase": e.phase,
                 "snapshot_url": e.snapshot_url,
-                "measured_at": _rfc3339(e.measured_ms),
+                "measured_at": rfc3339(e.measured_ms),
             }
             for e in events
         ],
@@ -278,9 +240,9 @@ def alarm_json(alarm: Alarm) -> Json:
         "priority": alarm.priority,
         "state": "open" if alarm.cleared_ms is None else "cleared",
         "source": {"kind": alarm.source_kind, "id": alarm.source_id},
-        "raised_at": _rfc3339(alarm.raised_ms),
-        "updated_at": _rfc3339(alarm.updated_ms),
-        "cleared_at": None if alarm.cleared_ms is None else _rfc3339(alarm.cleared_ms),
+        "raised_at": rfc3339(alarm.raised_ms),
+        "updated_at": rfc3339(alarm.updated_ms),
+        "cleared_at": None if alarm.cleared_ms is None else rfc3339(alarm.cleared_ms),
         "lat": alarm.lat,
         "lon": alarm.lon,
         "district": alarm.district,
@@ -295,15 +257,7 @@ def _page(
 ) -> Response:
     ids: Sequence[str] = sorted(i for i in entities if cursor is None or i > cursor)
     following = ids[limit - 1] if len(ids) > limit else None
-    return _json({"as_of": _rfc3339(now), name: [one(entities[i]) for i in ids[:limit]], "next": following})
-
-
-def _json(body: Json) -> Response:
-    return Response(msgspec_json.encode(body), media_type="application/json")
-
-
-def _rfc3339(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json_answer({"as_of": rfc3339(now), name: [one(entities[i]) for i in ids[:limit]], "next": following})
 
 
 def _docs(server: FastAPI) -> str:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from city.areas import load_areas
 from city.config import Config
-from dashboard import api, health, pages
+from dashboard import api, api_feeds, geojson, gtfs_rt, health, metrics, pages
 from dashboard.screen import Screen
 from layouts.shell import shell
 
@@ -58,6 +58,10 @@ def build(config: Config) -> FastAPI:
         lifespan=lifespan,
     )
     health.add_routes(server, config, screen)
+    metrics.add_routes(server, screen)
+    api_feeds.add_routes(server, screen)
+    gtfs_rt.add_routes(server, config, screen)
+    geojson.add_routes(server, config, screen)
     api.add_routes(server, config, areas, screen)
     pages.add_geography(server, config, geography)
     dash = Dash(
@@ -77,4 +81,7 @@ def build(config: Config) -> FastAPI:
     )
     dash.layout = shell()
     pages.add_callbacks(dash, config, areas, screen, geography)
+    # Dash would do it at the first request of `/` or its own paths: a wall that asks for `/wall` first after a restart
+    # got a page without our scripts.
+    dash._setup_server()  # type: ignore[no-untyped-call]
     return server

@@ -22,9 +22,10 @@ from analysis.feed_rates import FeedRates
 from analysis.fuel_meter import FuelMeter, decode_meter
 from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
+from analysis.workers import WorkerLooks
 from city.config import Config
-from city.models import Alarm, Event, Facet, FeedCount, VehicleEvent
-from city.store import Store, StoreDown, StoreRefused, now_ms
+from city.models import Alarm, Event, Facet, FeedCount, TripUpdate, VehicleEvent, WorkerFigures
+from city.store import RejectsKept, Store, StoreDown, StoreRefused, now_ms
 
 log = structlog.get_logger()
 
@@ -49,6 +50,8 @@ class CityState:
     picture: Picture = field(default_factory=Picture)
     alarms: dict[str, Alarm] = field(default_factory=dict)
     rates: FeedRates = field(default_factory=FeedRates)
+    workers: WorkerLooks = field(default_factory=WorkerLooks)
+    rejects_kept: RejectsKept | None = None  # None until the store was asked
     meter: FuelMeter = field(default_factory=lambda: FuelMeter(window_s=900))
     samples: list[tuple[int, KpiSample]] = field(default_factory=list)  # KPIs of a day, oldest first
     store_up: bool = False
@@ -109,7 +112,7 @@ class Feed:
             gone_ms = now_ms() - int(self._config.live.vehicle_gone_after_s * 1000)
             for facet in Facet:
                 for event in store.latest(facet):
-                    if not isinstance(event, VehicleEvent) or event.measured_ms >= gone_ms:
+                    if not isinstance(event, VehicleEvent | TripUpdate) or event.measured_ms >= gone_ms:
                         picture.apply(event)
             self._post(lambda: self._take_picture(picture))
             while not self._stop.is_set():
@@ -138,9 +141,14 @@ class Feed:
                 if time.monotonic() >= counts_due:
                     counts_due = time.monotonic() + _COUNTS_EVERY_S
                     feeds = store.counts()
+                    workers, kept = store.workers(), store.rejects_kept()
                     fresh = _read_samples(store, newest_ms + 1)
                     newest_ms = fresh[-1][0] if fresh else newest_ms
-                    self._post(lambda feeds=feeds, fresh=fresh: self._take_counts(feeds, fresh))  # type: ignore[misc]
+                    self._post(
+                        lambda feeds=feeds, workers=workers, kept=kept, fresh=fresh: self._take_counts(  # type: ignore[misc]
+                            feeds, workers, kept, fresh
+                        )
+                    )
 
         self._keep_reading(read)
 
@@ -202,10 +210,18 @@ class Feed:
         self._heard("summary")
         self._on_summary()
 
-    def _take_counts(self, feeds: list[FeedCount], fresh: list[tuple[int, KpiSample]]) -> None:
+    def _take_counts(
+        self,
+        feeds: list[FeedCount],
+        workers: list[WorkerFigures],
+        kept: RejectsKept,
+        fresh: list[tuple[int, KpiSample]],
+    ) -> None:
         state = self.state
         now = now_ms()
         state.rates.update(feeds, now)
+        state.workers.update(workers)
+        state.rejects_kept = kept
         state.samples += fresh
         while state.samples and state.samples[0][0] < now - _SAMPLES_BACK_MS - _SAMPLES_SLACK_MS:
             # In steps, because shortening a list from its head moves all of it.

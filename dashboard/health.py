@@ -1,4 +1,4 @@
-"""Whether the process lives, whether what it needs answers, and its own figures."""
+"""Whether the process lives, and whether what it needs answers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 from msgspec import json as msgspec_json
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector, CollectorRegistry
 
 from city.config import Config
 from city.store import now_ms
@@ -46,13 +43,6 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
         status = 200 if all(line["ok"] for line in lines) else 503
         return Response(body, status_code=status, media_type="application/x-ndjson")
 
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(screen))
-
-    @server.get("/metrics", tags=["health"], summary="Prometheus text: feeds, entities, pages")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
 
 def _reach(url: str) -> str | None:
     """None if the broker's port accepts a connection, else why not."""
@@ -64,42 +54,3 @@ def _reach(url: str) -> str | None:
             return None
     except OSError as error:
         return f"{parts.hostname}:{parts.port or ''} {error.strerror or error}"
-
-
-class _Figures(Collector):
-    """The feeds' counters live in the store; here they are only told."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def describe(self) -> list[Metric]:
-        return []
-
-    def collect(self) -> list[Metric]:
-        state = self._screen.state
-        received = CounterMetricFamily("markaz_feed_messages_received", "Messages received, by feed", labels=["feed"])
-        stored = CounterMetricFamily(
-            "markaz_feed_messages_stored", "Messages stored as newest, by feed", labels=["feed"]
-        )
-        late = CounterMetricFamily(
-            "markaz_feed_messages_late", "Messages stored though older than known", labels=["feed"]
-        )
-        rejected = CounterMetricFamily("markaz_feed_messages_rejected", "Messages rejected", labels=["feed", "reason"])
-        for feed in (rate.count for rate in state.rates.feeds(now_ms())):
-            received.add_metric([feed.feed], feed.received)
-            stored.add_metric([feed.feed], feed.stored)
-            late.add_metric([feed.feed], feed.late)
-            for reason, n in feed.rejected.items():
-                rejected.add_metric([feed.feed, reason], n)
-        up = GaugeMetricFamily("markaz_store_up", "1 if the store answers", value=float(state.store_up))
-        pages = GaugeMetricFamily("markaz_pages_open", "Pages that follow the push", value=self._screen.push.pages)
-        skipped = CounterMetricFamily(
-            "markaz_push_skipped_frames", "Times a slow page was skipped", value=self._screen.push.skipped
-        )
-        vehicles = GaugeMetricFamily(
-            "markaz_vehicles_known", "Vehicles in the live picture", value=len(state.picture.vehicles)
-        )
-        cameras = GaugeMetricFamily(
-            "markaz_cameras_known", "Cameras in the live picture", value=len(state.picture.cameras)
-        )
-        return [received, stored, late, rejected, up, pages, skipped, vehicles, cameras]

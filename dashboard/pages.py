@@ -20,6 +20,7 @@ from dashboard.problems import Problem
 from dashboard.screen import Screen
 from dashboard.selected import past, selected
 from layouts.briefing import briefing
+from layouts.feeds import feeds
 from layouts.operations import operations, wall
 from layouts.panel import panel_head, panel_now, panel_past
 from layouts.shell import live_settings, not_found
@@ -66,6 +67,8 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
                 # The store is asked in a thread; the state is read here, where alone it changes.
                 hour_ago = await run_in_threadpool(areas_an_hour_ago, screen.store) if screen.state.store_up else {}
                 return briefing(brief(config, areas, screen.state, hour_ago, t), config, t)
+            case "/feeds":
+                return feeds(config, t)
             case _:
                 return not_found(config, t, path)
 

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from msgspec import to_builtins
 
-from analysis.feed_rates import UsualRates
+from analysis.feed_rates import ExpectedRates, UsualRates
 from analysis.indicators import AreaIndicators, indicators
 from analysis.kpis import Kpi, KpiSettings, kpis
 from analysis.trend import HOUR_MS, TOLERANCE_MS, Series, compare, sparkline
@@ -23,6 +23,7 @@ from city.config import Config
 from city.models import CameraEvent, CameraStatus, Event, VehicleEvent
 from city.store import Store, now_ms
 from dashboard.feed import CityState, Feed
+from dashboard.feed_lines import FeedLine, feed_lines, feeds_frame
 from dashboard.frames import VehicleTable, alarms_frame, cameras_frame, changed_vehicles
 from dashboard.push import Frames, Push
 
@@ -55,6 +56,7 @@ class Screen:
             gone_after_s=config.live.vehicle_gone_after_s,
         )
         self._usual = UsualRates()
+        self.expected = ExpectedRates(config.feeds.expected_rate_per_s)
         self._roster_sent = -1
         self._cameras_changed = True
         self._cameras_ms = 0
@@ -108,6 +110,10 @@ class Screen:
                 }
             )
         return tiles
+
+    def feed_lines(self) -> list[FeedLine]:
+        """Every feed with its counters and what they say now."""
+        return feed_lines(self.state, self.expected, now_ms())
 
     def indicators_of(self, code: str) -> Mapping[str, Any]:
         """An area's live numbers; zero vehicles and alarms where nothing is there."""
@@ -182,8 +188,13 @@ class Screen:
         self._store_up_sent = state.store_up
         feeds = state.rates.feeds(now)
         self._usual.update(feeds, now)
+        if state.store_up:
+            self.expected.update(feeds, now)
         silent = self._config.alarms.feed_silent.silent_after_s
         order = {feed: at for at, feed in enumerate(silent)}
+        late_after_s = {
+            feed.count.feed: self._usual.late_after_s(feed.count.feed, silent.get(feed.count.feed)) for feed in feeds
+        }
         self.frames.put(
             "summary",
             {
@@ -199,12 +210,14 @@ class Screen:
                         "rejected": feed.count.rejected,
                         "rejected_total": sum(feed.count.rejected.values()),
                         "late": feed.count.late,
-                        "late_after_s": self._usual.late_after_s(feed.count.feed, silent.get(feed.count.feed)),
+                        "late_after_s": late_after_s[feed.count.feed],
                     }
                     for feed in sorted(feeds, key=lambda rate: order.get(rate.count.feed, len(order)))
                 ],
             },
         )
+        lines = sorted(self.feed_lines(), key=lambda line: order.get(line.feed, len(order)))
+        self.frames.put("feeds", feeds_frame(state, lines, late_after_s, now))
 
 
 def areas_frame(found: Mapping[str, AreaIndicators], codes: Sequence[str]) -> dict[str, list[float | None]]:

@@ -98,8 +98,9 @@ def _vehicle(vehicle: Vehicle, config: Config, areas: Areas, state: CityState, b
         at = newest.measured_ms
         if newest.speed_mps is not None:
             add("speed", f"{newest.speed_mps * MPS_TO_KMH:.0f} {t('unit.kmh')}", at)
-        if newest.schedule_deviation_s is not None:
-            add("panel.schedule", _deviation(newest.schedule_deviation_s, t), at)
+        deviation_s = vehicle.schedule_deviation_s
+        if deviation_s is not None:
+            add("panel.schedule", _deviation(deviation_s, t), at)
         if newest.doors_open is not None:
             add("panel.doors", t("panel.open" if newest.doors_open else "panel.shut"), at)
         if newest.ignition is not None:

@@ -9,30 +9,18 @@ from ingest.memory import Memory
 
 
 def enrich(event: Event, memory: Memory) -> Event:
-    """The event with what can be derived; late events stay as they are."""
+    """The event with what can be derived."""
+    last = memory.last(event)
     if isinstance(event, PassengerCount):
-        return _passengers(event, memory.passengers.get(event.vehicle_id))
-    if isinstance(event, FuelReading):
-        return _fuel(event, memory.fuel.get(event.vehicle_id))
-    if isinstance(event, CameraStatus):
-        return _camera(event, memory.cameras.get(event.camera_id))
-    return event
-
-
-def _passengers(event: PassengerCount, last: PassengerCount | None) -> PassengerCount:
-    """Sum up who is on board where the vehicle only counts doors; keep its capacity in mind.
-
-    The sum begins with the first count seen and is marked as an estimate. A late count is not
-    added: after a redelivery it would count twice.
-    """
-    if last is not None and event.measured_ms < last.measured_ms:
+        # Who is on board is summed up by the store, where the counts of all workers come together.
+        if event.capacity is None and isinstance(last, PassengerCount) and last.capacity is not None:
+            return structs.replace(event, capacity=last.capacity)
         return event
-    capacity = event.capacity if event.capacity is not None or last is None else last.capacity
-    if event.onboard is not None:
-        return event if capacity == event.capacity else structs.replace(event, capacity=capacity)
-    before = last.onboard if last is not None and last.onboard is not None else 0
-    onboard = before + (event.boarded or 0) - (event.alighted or 0)
-    return structs.replace(event, onboard=onboard, capacity=capacity, estimated=True)
+    if isinstance(event, FuelReading):
+        return _fuel(event, last if isinstance(last, FuelReading) else None)
+    if isinstance(event, CameraStatus):
+        return _camera(event, last if isinstance(last, CameraStatus) else None)
+    return event
 
 
 def _fuel(event: FuelReading, last: FuelReading | None) -> FuelReading:

@@ -60,7 +60,9 @@ class HistoryWorker:
     """Keeps the picture of the city and samples it."""
 
     name = "history"
-    facets: tuple[Facet, ...] = tuple(facet for facet in Facet if facet not in (Facet.SENSOR, Facet.CASE))
+    facets: tuple[Facet, ...] = tuple(
+        facet for facet in Facet if facet not in (Facet.SENSOR, Facet.CASE, Facet.CASE_LIST, Facet.TRIP)
+    )
 
     def __init__(self, store: Store, config: Config) -> None:
         self._store, self._config = store, config

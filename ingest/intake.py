@@ -1,54 +1,27 @@
-"""What lies between the broker and the store: the queue, the batch in hand, the acknowledgements.
+"""What lies between the broker and the store: the queue, the batches on their way, the acknowledgements.
 
 A message leaves here when the store has it; while the store is away everything waits.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
 
 import structlog
 
 from city.config import Ingest
 from city.models import Received
 from city.store import StoreDown
-from ingest.pipeline import Batch, Pipeline
-from ingest.redelivered import Redelivered
+from ingest.batch import Batch
+from ingest.figures import Figures
+from ingest.pipeline import Pipeline
+from ingest.session import Backoff, place
 
 log = structlog.get_logger()
-
-# A broker that lost its session keeps nothing for who is away: be back within a second.
-_RETRY_MIN_S, _RETRY_MAX_S = 0.05, 1.0
-
-
-class Arrived(NamedTuple):
-    """A message and what its acknowledgement needs."""
-
-    message: Received
-    mid: int
-    qos: int
-    connection: int  # counts connections: acknowledgements are good for the one that brought it
-    again: bool  # the broker says that it has sent it before
-
-
-class Backoff:
-    """Growing waits with jitter, so that workers do not come back in step."""
-
-    def __init__(self) -> None:
-        self._wait_s = _RETRY_MIN_S
-        self.until = 0.0  # of the monotonic clock, in seconds
-
-    def failed(self) -> None:
-        self.until = time.monotonic() + self._wait_s * random.uniform(0.5, 1.0)
-        self._wait_s = min(_RETRY_MAX_S, self._wait_s * 2)
-
-    def succeeded(self) -> None:
-        self._wait_s, self.until = _RETRY_MIN_S, 0.0
 
 
 class Intake:
@@ -58,32 +31,41 @@ class Intake:
         self,
         pipeline: Pipeline,
         settings: Ingest,
+        figures: Figures,
         *,
         store_url: str,
         clock_ms: Callable[[], int],
-        acknowledge: Callable[[Arrived], None],
+        acknowledge: Callable[[Sequence[Received]], None],
     ) -> None:
-        self.totals = {"received": 0, "rejected": 0, "redelivered": 0, "batches": 0}
         self.wait = Backoff()
         self._pipeline = pipeline
         self._settings = settings
+        self._figures = figures
         self._store = place(store_url)
         self._clock_ms = clock_ms
         self._acknowledge = acknowledge
-        self._queue: deque[Arrived] = deque()
+        self._queue: deque[Received] = deque()
         self._queued_at = 0.0
-        self._in_hand: list[Arrived] = []
-        self._batch: Batch | None = None
-        self._redelivered = Redelivered()
+        self._bytes = 0  # of payloads queued and in hand
+        self._prepared: Batch | None = None  # taken from the queue, not on its way yet
+        self._in_hand = 0  # messages taken from the queue that the store does not have yet
         self._down_since_ms: int | None = None
 
     def __len__(self) -> int:
         """Messages that the store does not have yet."""
-        return len(self._queue) + len(self._in_hand)
+        return len(self._queue) + self._in_hand
 
     @property
     def full(self) -> bool:
-        return len(self) >= self._settings.queue_max
+        return len(self) >= self._settings.queue_max or self._bytes >= self._settings.queue_max_bytes
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    @property
+    def in_hand(self) -> int:
+        return self._in_hand
 
     def resume(self) -> bool:
         """Take up from the store where the last run stopped; False while it cannot be reached."""
@@ -95,72 +77,92 @@ class Intake:
         self._found()
         return True
 
-    def offer(self, arrived: Arrived) -> None:
-        """Queue a message."""
+    def offer(self, messages: list[Received]) -> None:
+        """Queue messages."""
         if not self._queue:
             self._queued_at = time.monotonic()
-        self._queue.append(arrived)
+        self._queue.extend(messages)
+        self._bytes += sum([len(message.payload) for message in messages])
 
     def forget_before(self, connection: int) -> None:
         """Drop queued messages that the broker will send again on this connection."""
-        self._queue = deque(arrived for arrived in self._queue if not arrived.qos or arrived.connection >= connection)
+        kept = [one for one in self._queue if not one.packet_id or one.connection >= connection]
+        self._bytes -= sum(len(one.payload) for one in self._queue) - sum(len(one.payload) for one in kept)
+        self._queue = deque(kept)
 
     def due_in_s(self) -> float | None:
-        """Seconds until there is something to do, None while nothing waits."""
-        now = time.monotonic()
-        if self._batch is not None:
-            return max(0.0, self.wait.until - now)
-        if not self._queue:
+        """Seconds until there is something to do, None while only answers are awaited, or nothing."""
+        if self._down_since_ms is not None:
+            return max(0.0, self.wait.until - time.monotonic())
+        return self._sendable_in_s()
+
+    def _sendable_in_s(self) -> float | None:
+        if self._prepared is not None:
+            return 0.0
+        if not self._queue or len(self._pipeline.writer) >= self._settings.batches_in_flight:
             return None
         if len(self._queue) >= self._settings.batch_max:
             return 0.0
-        return max(0.0, self._queued_at + self._settings.batch_window_ms / 1000 - now)
+        return max(0.0, self._queued_at + self._settings.batch_window_ms / 1000 - time.monotonic())
+
+    def sockets(self) -> list[Any]:
+        """Of the store, where answers will come."""
+        return [one for sent in self._pipeline.writer.pendings() for one in sent.pending.sockets]
 
     def work(self) -> None:
-        """Write the batch in hand, or take the next one when it is full or old enough."""
-        if self.due_in_s() != 0.0:
+        """Take the store's answers, and send what is due."""
+        if self._down_since_ms is not None and time.monotonic() < self.wait.until:
             return
-        if self._batch is None:
-            self._in_hand = self._next()
-            self._batch = Batch([arrived.message for arrived in self._in_hand], self._clock_ms())
-            self._queued_at = time.monotonic()
-        self._write(self._batch)
-
-    def _next(self) -> list[Arrived]:
-        """The next messages that the store does not have."""
-        fresh: list[Arrived] = []
-        while self._queue and len(fresh) < self._settings.batch_max:
-            arrived = self._queue.popleft()
-            # Asked here and not at arrival: the batch in hand then may have held it.
-            if arrived.again and self._redelivered.is_stored(arrived.message.topic, arrived.message.payload):
-                self.totals["redelivered"] += 1
-                self._acknowledge(arrived)
-            else:
-                fresh.append(arrived)
-        return fresh
-
-    def finish(self, until: float) -> None:
-        """Write the batch in hand, trying until a time of the monotonic clock."""
-        while self._batch is not None and time.monotonic() < until:
-            self._write(self._batch)
-            if self._batch is not None:
-                time.sleep(max(0.0, min(until, self.wait.until) - time.monotonic()))
-
-    def _write(self, batch: Batch) -> None:
         try:
-            self._pipeline.run(batch)
+            if len(self._pipeline.writer):
+                self._settle(wait=self._down_since_ms is not None)
+            while self._sendable_in_s() == 0.0:
+                self._send_next()
+            self._found()
         except StoreDown as down:
             self._lost(down)
-            return
-        self._found()
-        self.totals["received"] += len(batch.messages)
-        self.totals["rejected"] += len(batch.rejects)
-        self.totals["batches"] += 1
-        for arrived in self._in_hand:
-            if arrived.qos:
-                self._redelivered.remember(arrived.message.topic, arrived.message.payload)
-                self._acknowledge(arrived)
-        self._batch, self._in_hand = None, []
+
+    def finish(self, until: float) -> None:
+        """Write what is in hand, trying until a time of the monotonic clock."""
+        while self._in_hand and time.monotonic() < until:
+            try:
+                if self._prepared is not None:
+                    self._send_next()
+                self._settle(wait=True)
+            except StoreDown as down:
+                self._lost(down)
+                time.sleep(max(0.0, min(until, self.wait.until) - time.monotonic()))
+
+    def _send_next(self) -> None:
+        batch = self._prepared
+        if batch is None:
+            batch = self._prepared = Batch(self._take(), self._clock_ms())
+        self._pipeline.prepare(batch)
+        self._prepared = None
+        self._pipeline.writer.send(batch)
+
+    def _take(self) -> list[Received]:
+        queue = self._queue
+        most = self._settings.batch_max
+        if len(queue) <= most:
+            messages = list(queue)
+            queue.clear()
+        else:
+            messages = list(islice(queue, most))
+            for _ in range(most):
+                queue.popleft()
+        self._in_hand += len(messages)
+        self._queued_at = time.monotonic()
+        return messages
+
+    def _settle(self, *, wait: bool) -> None:
+        writer = self._pipeline.writer
+        for batch in writer.settle(wait=wait and len(writer) > 0):
+            messages = batch.messages
+            self._acknowledge(messages)
+            self._in_hand -= len(messages)
+            self._bytes -= sum([len(message.payload) for message in messages])
+            self._figures.stored(batch, store_s=writer.store_s, now_ms=self._clock_ms())
 
     def _lost(self, down: StoreDown) -> None:
         self.wait.failed()
@@ -174,9 +176,3 @@ class Intake:
             away_s = (self._clock_ms() - self._down_since_ms) / 1000
             log.info("store_back", away_s=round(away_s, 1), queued=len(self._queue))
             self._down_since_ms = None
-
-
-def place(url: str) -> str:
-    """Host and port of a URL, without what may be secret in it."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or parts.path

@@ -1,34 +1,31 @@
-"""What ingest remembers of each entity between batches: only what its steps compare with.
+"""What ingest remembers of each entity between batches: only what its steps look back at.
 
-The store decides in the end what is newest; this memory spares it the obvious and holds the
-anchors of the speed check. It is read back from the store at the start and bounded in size.
+The store decides what is newest; this memory holds the anchors of the speed check and what later
+messages leave unsaid. It is bounded in size; what it lacks is asked of the store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from city.models import CameraStatus, Event, Facet, FuelReading, PassengerCount, VehiclePosition
+from city.models import CameraStatus, Event, Facet, FuelReading, PassengerCount
 
 # Ten times the vehicles and cameras of a city; an entity that falls out begins anew.
 _ENTITIES_MAX = 200_000
-_MARKS_MAX = 63  # events of one slot and one time
-# The facets that steps look back at.
-SEEDED = (Facet.POSITION, Facet.PASSENGERS, Facet.FUEL, Facet.CAMERA_STATUS)
 
 V = TypeVar("V")
 
 
 class Bounded(dict[str, V], Generic[V]):
-    """A dict that forgets the key set longest ago when it is full."""
+    """A dict that forgets the key set first when it is full."""
 
     def __init__(self, most: int = _ENTITIES_MAX) -> None:
         super().__init__()
         self._most = most
 
     def __setitem__(self, key: str, value: V) -> None:
-        self.pop(key, None)
         super().__setitem__(key, value)
         if len(self) > self._most:
             del self[next(iter(self))]
@@ -51,66 +48,43 @@ class Suspects:
     count: int = 1
 
 
-@dataclass(slots=True)
-class Stamp:
-    """The newest measurement of a slot."""
-
-    measured_ms: int
-    marks: tuple[str, ...]  # of the events of that time
-
-
-@dataclass(slots=True)
-class Reachable:
-    """What a camera last said of itself."""
-
-    measured_ms: int
-    online: bool
+# The facets whose later messages leave unsaid what earlier ones told.
+Telling = PassengerCount | FuelReading | CameraStatus
+TELLING: tuple[Facet, ...] = (Facet.PASSENGERS, Facet.FUEL, Facet.CAMERA_STATUS)
 
 
 @dataclass(slots=True)
 class Memory:
     """One worker's memory. Only accepted events change it, and `suspects`."""
 
-    slots: dict[Facet, Bounded[Stamp]] = field(default_factory=lambda: {facet: Bounded() for facet in Facet})
+    # Whether this worker alone hears an entity: else another may know newer things, and the store is asked each time.
+    alone: bool = True
     fixes: Bounded[Fix] = field(default_factory=Bounded)
     suspects: Bounded[Suspects] = field(default_factory=Bounded)
-    reachable: Bounded[Reachable] = field(default_factory=Bounded)
-    passengers: Bounded[PassengerCount] = field(default_factory=Bounded)
-    fuel: Bounded[FuelReading] = field(default_factory=Bounded)
-    cameras: Bounded[CameraStatus] = field(default_factory=Bounded)
+    told: dict[Facet, Bounded[Telling]] = field(default_factory=lambda: {facet: Bounded() for facet in TELLING})
 
-    def accept(self, event: Event) -> None:
-        """Remember an event that passed the checks, if it is the newest of its kind."""
-        slots = self.slots[event.facet]
-        slot = event.slot
-        stamp = slots.get(slot)
-        if stamp is None or event.measured_ms > stamp.measured_ms:
-            slots[slot] = Stamp(event.measured_ms, (event.mark,))
-        elif event.measured_ms == stamp.measured_ms:
-            slots[slot] = Stamp(event.measured_ms, (*stamp.marks[-_MARKS_MAX:], event.mark))
-        if isinstance(event, VehiclePosition):
-            fix = self.fixes.get(event.vehicle_id)
-            if fix is None or event.measured_ms >= fix.measured_ms:
-                self.fixes[event.vehicle_id] = Fix(event.lat, event.lon, event.measured_ms)
-        elif isinstance(event, CameraStatus):
-            last = self.reachable.get(event.camera_id)
-            if last is None or event.measured_ms >= last.measured_ms:
-                self.reachable[event.camera_id] = Reachable(event.measured_ms, event.online)
-
-    def complete(self, event: Event) -> None:
-        """Remember an event as it goes to the store, for what later ones leave unsaid."""
+    def lacks(self, event: Event) -> bool:
+        """Whether the store may know what this event leaves unsaid."""
         if isinstance(event, PassengerCount):
-            _keep_newest(self.passengers, event)
+            complete = event.capacity is not None
         elif isinstance(event, FuelReading):
-            _keep_newest(self.fuel, event)
+            complete = event.capacity_l is not None
         elif isinstance(event, CameraStatus):
-            _keep_newest(self.cameras, event)
+            complete = False  # whether it is a last will depends on the status before it
+        else:
+            return False
+        return not complete and (not self.alone or event.key not in self.told[event.facet])
 
+    def learn(self, events: Iterable[Event]) -> None:
+        """Remember the newest of what entities told."""
+        for event in events:
+            if isinstance(event, Telling):
+                told = self.told[event.facet]
+                last = told.get(event.key)
+                if last is None or event.measured_ms >= last.measured_ms:
+                    told[event.key] = event
 
-AnyEvent = TypeVar("AnyEvent", bound=Event)
-
-
-def _keep_newest(known: Bounded[AnyEvent], event: AnyEvent) -> None:
-    last = known.get(event.key)
-    if last is None or event.measured_ms >= last.measured_ms:
-        known[event.key] = event
+    def last(self, event: Event) -> Telling | None:
+        """What the entity told before, None if nothing is known."""
+        told = self.told.get(event.facet)
+        return None if told is None else told.get(event.key)

@@ -2,67 +2,50 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from msgspec import structs
 
 from city.areas import Areas
+from city.commits import reject_digest
 from city.config import Config
-from city.models import CameraStatus, Case, Reading, Received, Reject, SensorReading, VehiclePosition
+from city.models import LOCATED, Case, Event, Facet, Reading, Reject, VehiclePosition
 from city.store import Store
-from ingest.checks import Limits, as_last_will, find_problem, is_repetition
+from ingest.batch import Batch
+from ingest.checks import Limits, as_last_will, find_problems
 from ingest.decode import Decoders
 from ingest.enrich import enrich as enrich_event
-from ingest.memory import SEEDED, Memory
-from ingest.writer import Share, Writer
-
-_Located = VehiclePosition | CameraStatus | SensorReading | Case
-
-
-@dataclass(slots=True)
-class Batch:
-    """Messages on their way. Each ends as counted readings or rejects, or is a repetition."""
-
-    messages: list[Received]
-    now_ms: int
-    readings: list[Reading] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    shares: deque[Share] | None = None  # what is still to be written; None until the last step
-    steps_done: int = 0
+from ingest.memory import Fix, Memory
+from ingest.recent import Known
+from ingest.writer import Writer
 
 
 class Pipeline:
     """The steps with what they need: one worker's decoders, limits, memory, areas and store."""
 
-    def __init__(self, config: Config, areas: Areas, store: Store) -> None:
+    def __init__(self, config: Config, areas: Areas, store: Store, *, worker: str | None = None) -> None:
+        """`worker` names whose batches these are; two that run at once must not share it."""
         ingest = config.ingest
-        self.topics: dict[str, tuple[str, ...]] = {
-            name: tuple(one.format(city=config.city) for one in filters) for name, filters in ingest.topics.items()
-        }
-        self.decoders = Decoders(self.topics, payload_max_bytes=ingest.payload_max_bytes)
+        self.decoders = Decoders(
+            {name: [one.format(city=config.city) for one in filters] for name, filters in ingest.all_topics.items()},
+            payload_max_bytes=ingest.payload_max_bytes,
+            mappings=ingest.mappings,
+        )
         self.limits = Limits.of(ingest.checks, config.profile.bounds)
         self.memory = Memory()
         self.areas = areas
-        self.writer = Writer(
-            store,
-            config.ingest_client_id,
-            events_keep_s=config.store.events_keep_s,
-            rejects_max=config.store.rejects_max,
-        )
-        self._store = store
+        self.store = store
+        self.writer = Writer(store, worker or config.ingest_client_id)
 
     def resume(self) -> None:
         """Take up memory and batch numbers from the store; raises StoreDown."""
         self.writer.resume()
-        self.memory = Memory()
-        for facet in SEEDED:
-            for event in self._store.latest(facet):
-                self.memory.accept(event)
-                self.memory.complete(event)
+        self.memory = Memory(alone=self.memory.alone)
+        for event in self.store.latest(Facet.POSITION):
+            if isinstance(event, VehiclePosition):
+                self.memory.fixes[event.vehicle_id] = Fix(event.lat, event.lon, event.measured_ms)
 
-    def run(self, batch: Batch) -> None:
+    def prepare(self, batch: Batch) -> None:
         """Take a batch through the steps that it has not done.
 
         Raises StoreDown; called again, it goes on with the step that failed.
@@ -71,62 +54,94 @@ class Pipeline:
             step(batch, self)
             batch.steps_done += 1
 
+    def run(self, batch: Batch) -> None:
+        """Prepare a batch and write it; raises StoreDown, and goes on where it stopped when called again."""
+        self.prepare(batch)
+        if not self.writer.holds(batch):
+            self.writer.send(batch)
+        while self.writer.holds(batch):
+            self.writer.settle(wait=True)
+
 
 Step = Callable[[Batch, Pipeline], None]
 
 
 def decode(batch: Batch, pipeline: Pipeline) -> None:
     """Bytes to events of the city, or to rejects."""
-    read = pipeline.decoders.decode
-    for message in batch.messages:
-        for outcome in read(message):
-            if isinstance(outcome, Reading):
-                batch.readings.append(outcome)
-            else:
-                batch.rejects.append(outcome)
+    pipeline.decoders.decode_all(batch.messages, batch.readings, batch.rejects)
+
+
+def recognise(batch: Batch, pipeline: Pipeline) -> None:
+    """What the broker sends again and the store has already goes no further."""
+    if not any(message.again for message in batch.messages):
+        return
+    commits = pipeline.store.commits
+
+    def known_as(reading: Reading) -> Known:
+        (part,) = commits.parts([reading], [])
+        return part.partition, part.digests[0]
+
+    again = {id(one): known_as(one) for one in batch.readings if one.message.again}
+    again_rejects = {id(one): (None, reject_digest(one)) for one in batch.rejects if one.message.again}
+    stored = pipeline.writer.recent.knows({*again.values(), *again_rejects.values()})
+    came = len(batch.readings) + len(batch.rejects)
+    batch.readings = [one for one in batch.readings if again.get(id(one)) not in stored]
+    batch.rejects = [one for one in batch.rejects if again_rejects.get(id(one)) not in stored]
+    batch.known = came - len(batch.readings) - len(batch.rejects)
+
+
+def recall(batch: Batch, pipeline: Pipeline) -> None:
+    """What entities told before, and their messages now leave unsaid, is in the memory."""
+    memory = pipeline.memory
+    wanted: dict[Facet, dict[str, None]] = {}
+    for reading in batch.readings:
+        event = reading.event
+        if memory.lacks(event):
+            wanted.setdefault(event.facet, {})[event.key] = None
+    for facet, keys in wanted.items():
+        memory.learn(pipeline.store.latest_of(facet, list(keys)))
 
 
 def check(batch: Batch, pipeline: Pipeline) -> None:
     """Only what can be true goes on."""
     memory, limits = pipeline.memory, pipeline.limits
-    passed: list[Reading] = []
     for reading in batch.readings:
-        message = reading.message
-        if is_repetition(reading.event, message, memory):
-            continue
-        reading.event = as_last_will(reading.event, message, memory, limits)
-        problem = find_problem(reading.event, message, memory, limits)
-        if problem is None:
-            memory.accept(reading.event)
-            passed.append(reading)
-        elif reading.feed:
-            batch.rejects.append(
-                Reject(feed=reading.feed, reason=problem.reason, detail=problem.detail, message=message)
-            )
-    batch.readings = passed
+        if reading.event.facet is Facet.CAMERA_STATUS:
+            reading.event = as_last_will(reading.event, reading.message, memory, limits)
+    batch.readings, problems = find_problems(batch.readings, memory, limits)
+    batch.rejects += [
+        Reject(feed=reading.feed, reason=problem.reason, detail=problem.detail, message=reading.message)
+        for reading, problem in problems
+        if reading.feed
+    ]
 
 
 def locate(batch: Batch, pipeline: Pipeline) -> None:
     """Each place gets its district and mahalla."""
-    at: list[Reading] = []
+    at: list[Event] = []
     lats: list[float] = []
     lons: list[float] = []
     for reading in batch.readings:
         event = reading.event
-        if not isinstance(event, _Located):
+        if not isinstance(event, LOCATED):
             continue
-        if event.lat is not None and event.lon is not None:
-            at.append(reading)
-            lats.append(event.lat)
-            lons.append(event.lon)
+        lat, lon = event.lat, event.lon
+        if lat is not None and lon is not None:
+            at.append(event)
+            lats.append(lat)
+            lons.append(lon)
         elif isinstance(event, Case) and event.address_code:
             reading.event = _by_address(event, event.address_code, pipeline.areas)
     if not at:
         return
     districts, mahallas = pipeline.areas.locate(lats, lons)
-    for reading, district, mahalla in zip(at, districts.tolist(), mahallas.tolist(), strict=True):
-        if district is not None or mahalla is not None:
-            reading.event = structs.replace(reading.event, district=district, mahalla=mahalla)
+    # The batch has its events to itself until they are stored: a copy of each costs more than the rest of this step.
+    complete = structs.force_setattr
+    for event, district, mahalla in zip(at, districts.tolist(), mahallas.tolist(), strict=True):
+        if district is not None:
+            complete(event, "district", district)
+        if mahalla is not None:
+            complete(event, "mahalla", mahalla)
 
 
 def _by_address(case: Case, address_code: str, areas: Areas) -> Case:
@@ -137,16 +152,12 @@ def _by_address(case: Case, address_code: str, areas: Areas) -> Case:
 
 def enrich(batch: Batch, pipeline: Pipeline) -> None:
     """What the entity said before completes what it says now."""
+    memory = pipeline.memory
     for reading in batch.readings:
-        reading.event = enrich_event(reading.event, pipeline.memory)
-        pipeline.memory.complete(reading.event)
+        if reading.event.facet in memory.told:
+            reading.event = enrich_event(reading.event, memory)
+            memory.learn((reading.event,))
 
 
-def store(batch: Batch, pipeline: Pipeline) -> None:
-    """One round trip; after it the broker may forget the messages."""
-    if batch.shares is None:
-        batch.shares = deque([Share(batch.readings, batch.rejects)] if batch.readings or batch.rejects else [])
-    pipeline.writer.write(batch.shares, now_ms=batch.now_ms)
-
-
-STEPS: tuple[Step, ...] = (decode, check, locate, enrich, store)
+# What is left then goes to the store: `ingest.writer.Writer`.
+STEPS: tuple[Step, ...] = (decode, recognise, recall, check, locate, enrich)

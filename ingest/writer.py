@@ -1,122 +1,197 @@
-"""Brings a batch into the store exactly once, and past what the store refuses.
+"""Brings batches into the store exactly once, and past what the store refuses.
 
-A batch is written under a number that grows by one; the store ignores a number that it has.
-When the store answers an error, the batch is cut into ever smaller shares until the one
-message that it refuses stands alone and becomes a reject.
+A batch is written under a number that grows by one; the store ignores a number that it has. The next
+batch may be sent before the store has answered for this one. When the store answers an error, the part
+of the batch is cut into ever smaller ones until the one message that it refuses stands alone and becomes
+a reject.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
-from msgspec import Struct
 
-from city.keys import partition_of
+from city.commits import Part
+from city.link import StoreDown, StoreRefused
 from city.models import Reading, Received, Reject, RejectReason
-from city.store import Store, StoreRefused
+from city.store import Sent, Store
+from ingest.batch import Batch
+from ingest.recent import Recent
 
 log = structlog.get_logger()
 
+# A store that hangs is left, and asked again on another connection.
+_ANSWER_WITHIN_S = 10.0
 
-class Share(Struct):
-    """A part of a batch that is written in one go.
 
-    The number is given when it is first sent: numbers must grow in the order of sending, or the
-    store would take a later share for one that it has.
-    """
+class Flight:
+    """A batch on its way: what of it the store has not confirmed yet."""
 
-    events: list[Reading]
-    rejects: list[Reject]
-    number: int | None = None
+    def __init__(self, batch: Batch, parts: Sequence[Part], number: int) -> None:
+        self.batch = batch
+        self.number = number
+        # Numbers are given when a part is first sent and kept until it is answered.
+        self.parts: deque[tuple[int, Part]] = deque((number, part) for part in parts)
+        self.sent: Sent | None = None  # None: not on its way
+        self.refused: list[tuple[Part, str]] = []
+        self.duplicates: list[Reading] = []
+        self.sent_at = 0.0  # of the monotonic clock
 
 
 class Writer:
     """One worker's way into the store."""
 
-    def __init__(self, store: Store, worker: str, *, events_keep_s: float, rejects_max: int) -> None:
+    def __init__(self, store: Store, worker: str) -> None:
+        self.recent = Recent(store.lately_stored)
+        self.store_s = 0.0  # how long the store took for the last batch
         self._store = store
         self._worker = worker
-        self._events_keep_s = events_keep_s
-        self._rejects_max = rejects_max
         self._next_number = 0
+        self._flights: deque[Flight] = deque()
+
+    def __len__(self) -> int:
+        """Batches on their way."""
+        return len(self._flights)
 
     def resume(self) -> None:
         """Go on with the number after the last one that the store has; raises StoreDown."""
-        self._next_number = self._store.last_batch(self._worker) + 1
+        if not self._flights:
+            self._next_number = self._store.last_batch(self._worker) + 1
 
-    def write(self, shares: deque[Share], *, now_ms: int) -> None:
-        """Write the shares in order and take each away when it is stored.
+    def holds(self, batch: Batch) -> bool:
+        """Whether a batch is on its way."""
+        return any(flight.batch is batch for flight in self._flights)
 
-        Raises StoreDown; called again with the same shares, it goes on where it stopped.
+    def send(self, batch: Batch) -> None:
+        """Take a batch and put it on its way; it is held from now on, whether this raises StoreDown or not."""
+        parts = self._store.commits.parts(batch.readings, batch.rejects)
+        flight = Flight(batch, parts, self._next_number)
+        self._next_number += 1
+        self._flights.append(flight)
+        for part in parts:
+            self.recent.remember(part.partition, part.digests)
+        if all(earlier.sent is not None for earlier in self._flights if earlier is not flight):
+            self._send(flight)
+
+    def settle(self, *, wait: bool) -> list[Batch]:
+        """The batches that the store has now, in the order in which they came.
+
+        With `wait` for the first one at least. Raises StoreDown; called again, it sends again what is unanswered.
         """
-        while shares:
-            share = shares[0]
-            if share.number is None:
-                share.number = self._next_number
-                self._next_number += 1
-            try:
-                self._store.commit(
-                    self._worker,
-                    share.number,
-                    share.events,
-                    share.rejects,
-                    now_ms=now_ms,
-                    events_keep_s=self._events_keep_s,
-                    rejects_max=self._rejects_max,
-                )
-            except StoreRefused as refused:
-                smaller = self._narrow(share, str(refused))
-                shares.popleft()
-                shares.extendleft(reversed(smaller))
+        done: list[Batch] = []
+        for flight in list(self._flights):
+            if flight.sent is None and flight.parts:
+                self._send(flight)
+        while self._flights:
+            flight = self._flights[0]
+            if flight.sent is not None and not wait and not flight.sent.pending.ready():
+                if time.monotonic() - flight.sent_at > _ANSWER_WITHIN_S:
+                    self._store.link.hang_up()
+                    self._all_unanswered()
+                    raise StoreDown(f"no answer for {_ANSWER_WITHIN_S:.0f} s")
+                break
+            self._collect(flight)
+            if flight.refused:
+                self._narrow_all()
+            self._store.keep_duplicates(self._worker, flight.number, flight.duplicates)
+            self.store_s = time.monotonic() - flight.sent_at
+            self._flights.popleft()
+            done.append(flight.batch)
+            wait = False
+        return done
+
+    def pendings(self) -> Iterator[Sent]:
+        """What is on its way, the oldest first."""
+        return (flight.sent for flight in self._flights if flight.sent is not None)
+
+    def _send(self, flight: Flight) -> None:
+        flight.sent_at = time.monotonic()
+        if not flight.parts:
+            return
+        try:
+            flight.sent = self._store.send(self._worker, list(flight.parts), now_ms=flight.batch.now_ms)
+        except StoreDown:
+            self._all_unanswered()
+            raise
+
+    def _collect(self, flight: Flight) -> None:
+        """Read the answers for a flight; raises StoreDown when there is one without."""
+        if flight.sent is None:
+            return
+        outcomes = flight.sent.outcomes()
+        flight.sent = None
+        parts, flight.parts = flight.parts, deque()
+        lost: StoreDown | None = None
+        for (number, part), outcome in zip(parts, outcomes, strict=True):
+            if isinstance(outcome, StoreDown):
+                lost = outcome
+                flight.parts.append((number, part))
+            elif isinstance(outcome, StoreRefused):
+                flight.refused.append((part, str(outcome)))
             else:
-                shares.popleft()
+                flight.duplicates += outcome
+        if lost is not None:
+            self._all_unanswered()
+            raise lost
 
-    def _narrow(self, share: Share, error: str) -> list[Share]:
-        parts = self._by_key(share)
-        if len(parts) > 1:
-            return parts
-        if len(share.events) > 1:
-            half = len(share.events) // 2
-            return [Share(share.events[:half], []), Share(share.events[half:], [])]
-        if share.events:
-            reading = share.events[0]
-            log.error("message_refused_by_store", topic=reading.message.topic, error=error)
-            if not reading.feed:  # its message has been rejected already
-                return []
-            detail = f"the store answered: {error[:200]}"
-            reject = Reject(
-                feed=reading.feed, reason=RejectReason.STORE_REFUSED, detail=detail, message=reading.message
-            )
-            return [Share([], [reject])]
-        if len(share.rejects) > 1:
-            half = len(share.rejects) // 2
-            return [Share([], share.rejects[:half]), Share([], share.rejects[half:])]
-        return _last_resort(share.rejects, error)
+    def _all_unanswered(self) -> None:
+        # The connection is gone, and with it every answer.
+        for flight in self._flights:
+            flight.sent = None
 
-    def _by_key(self, share: Share) -> list[Share]:
-        """The share by what one script writes: the rejects, then each partition.
+    # --- what the store refuses -------------------------------------------------------------------
 
-        Scripts run by themselves: those that succeeded have the share's number and ignore it now,
-        so the parts keep it, and what was stored is not stored twice.
+    def _narrow_all(self) -> None:
+        """Cut what the store refused until it takes it. Nothing else is on its way meanwhile.
+
+        So there are never more numbers unanswered than the store remembers.
         """
-        parts: dict[int, list[Reading]] = {}
-        for reading in share.events:
-            partition = partition_of(reading.event.entity, self._store.keys.partitions)
-            parts.setdefault(partition, []).append(reading)
-        rejects = [Share([], share.rejects, share.number)] if share.rejects else []
-        return rejects + [Share(events, [], share.number) for events in parts.values()]
+        for flight in self._flights:
+            self._collect(flight)
+        for flight in self._flights:
+            while flight.refused:
+                part, error = flight.refused.pop(0)
+                for smaller in _smaller(part, error):
+                    flight.parts.append((self._next_number, smaller))
+                    self._next_number += 1
+                while flight.parts:
+                    # One at a time, each answered before the next.
+                    rest = list(flight.parts)[1:]
+                    flight.parts = deque([flight.parts[0]])
+                    try:
+                        self._send(flight)
+                        self._collect(flight)
+                    finally:
+                        flight.parts.extend(rest)
 
 
-def _last_resort(rejects: Sequence[Reject], error: str) -> list[Share]:
+def _smaller(part: Part, error: str) -> list[Part]:
+    """What to try instead of a part that the store refused."""
+    if len(part) > 1:
+        return part.halves()
+    if part.readings:
+        reading = part.readings[0]
+        log.error("message_refused_by_store", topic=reading.message.topic, error=error)
+        if not reading.feed:  # its message has been rejected already
+            return []
+        detail = f"the store answered: {error[:200]}"
+        reject = Reject(feed=reading.feed, reason=RejectReason.STORE_REFUSED, detail=detail, message=reading.message)
+        return [Part(None, [], [reject], part.digests)]
+    rejects = _last_resort(part.rejects, error)
+    return [Part(None, [], rejects, part.digests)] if rejects else []
+
+
+def _last_resort(rejects: Sequence[Reject], error: str) -> list[Reject]:
     """A reject that the store refuses goes without its words and bytes; then it is only logged."""
-    smaller: list[Share] = []
+    smaller: list[Reject] = []
     for reject in rejects:
         message = reject.message
         log.error("reject_refused_by_store", topic=message.topic, reason=reject.reason, error=error)
         if message.topic or message.payload:
             bare = Received("", b"", message.received_ms)
             detail = "the store refused the message's topic and bytes"
-            smaller.append(Share([], [Reject(feed=reject.feed, reason=reject.reason, detail=detail, message=bare)]))
+            smaller.append(Reject(feed=reject.feed, reason=reject.reason, detail=detail, message=bare))
     return smaller

@@ -45,7 +45,7 @@ def _component(name: str, properties: tuple[str, ...], doc: str) -> type[Compone
 
 Live = _component(
     "Live",
-    ("settings", "roster", "vehicles", "cameras", "areas", "summary", "alarms"),
+    ("settings", "roster", "vehicles", "cameras", "areas", "summary", "alarms", "feeds"),
     "Takes the pushed frames. None of these properties may be the Input of a callback: "
     "Dash would keep every frame for its undo history.",
 )
@@ -59,6 +59,11 @@ Selection = _component("Selection", ("value",), "What the person chose: value = 
 Tiles = _component("Tiles", (), "The row of KPI tiles.")
 Alarms = _component("Alarms", ("limit",), "Open alarms, newest first; `limit` rows at most.")
 Feeds = _component("Feeds", (), "The strip of feeds: rate, age, rejects.")
+FeedTable = _component("FeedTable", (), "A row a feed: state, rate against the expected one, age, clocks, rejects.")
+Workers = _component("Workers", (), "A row an ingest worker: connection, lag, batches, the store's delay.")
+Rejects = _component(
+    "Rejects", ("reasons",), "Rejected messages, newest first, and the chosen one; `reasons`: all there are."
+)
 Banner = _component("Banner", (), "Says when the page does not hear the server or the server not the store.")
 Clock = _component("Clock", (), "Connection state, date and time in the city's time zone.")
 Indicators = _component("Indicators", (), "Chooses what colours the polygons, with its scale.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dash import html
+from dash import dcc, html
 from dash.development.base_component import Component
 
 from city.areas import Areas
@@ -37,7 +37,13 @@ def operations(config: Config, areas: Areas, t: Translator, geography: frozenset
                 ],
                 className="work",
             ),
-            Feeds(),
+            html.Div(
+                [
+                    Feeds(),
+                    dcc.Link(t("feeds.all"), href=f"/feeds?lang={t.language}", className="all-feeds", refresh=False),
+                ],
+                className="feeds-line",
+            ),
         ],
         className="screen operations",
     )

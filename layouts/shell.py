@@ -12,7 +12,7 @@ from city.i18n import LANGUAGE_NAMES, LANGUAGES, Translator
 from layouts.components import Banner, Clock, Live, Selection
 from layouts.theme import INDICATORS
 
-PAGES = (("/", "page.operations"), ("/wall", "page.wall"), ("/briefing", "page.briefing"))
+PAGES = (("/", "page.operations"), ("/wall", "page.wall"), ("/briefing", "page.briefing"), ("/feeds", "page.feeds"))
 
 
 def shell() -> Component:

@@ -44,6 +44,9 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
 
 def findings(config: Config, file: Path) -> Iterator[Finding]:
     yield Finding("ok", "settings", f"{file}, city {config.city}")
+    for name, mapping in config.ingest.mappings.items():
+        topics = ", ".join(mapping.filters(config.city))
+        yield Finding("ok", "mapping", f"{name}: {topics} as {mapping.kind}, {len(mapping.fields)} fields")
     yield from geography(config)
     yield _broker(config)
     yield _store(config)

@@ -45,6 +45,7 @@ COMMANDS = (
     Command("dashboard", "dashboard.main", "serve the pages and the API", ("redis",)),
     Command("simulate", "sim.simulate", "publish a simulated city", ("mqtt",)),
     Command("replay", "sim.replay", "publish a recording", ("mqtt",)),
+    Command("rejects", "markaz.rejects", "list, show and take in again the messages that were rejected", ("redis",)),
     Command("geo", "markaz.geo", "bring a city's polygons in"),
     Command("check", "markaz.check", "check the settings, the geography, the broker and the store"),
 )

@@ -19,6 +19,7 @@ from markaz.running import data_directory, running
 
 HOST = "127.0.0.1"
 MQTT_PORT, REDIS_PORT = 1883, 6379
+_MESSAGE_MAX_BYTES = 16 << 20
 _PROBE_TIMEOUT_S = 1.0
 
 Readiness = Literal["ready", "loading", "silent"]
@@ -48,7 +49,7 @@ def broker(config: Config, directory: Path, port: int) -> Server:
 
 def store(config: Config, directory: Path, port: int) -> Server:
     """The store on `port`; writes its configuration below `directory`."""
-    text = store_config(directory / "store", port, config.redis.password)
+    text = store_config(directory / "store", port, config.redis.password, durability=config.store.durability)
     file = _write_private(directory / "store" / "valkey.conf", text)
     command = [str(_store_binary()), str(file)]
     return Server("store", command, port, f"redis://{HOST}:{port}/0", lambda: redis_readiness(HOST, port))
@@ -61,11 +62,14 @@ def broker_config(directory: Path, port: int, username: str | None, password: st
         # Its own protocol is not used: any free port, on this machine only.
         f'listen: "{HOST}:-1"',
         # An acknowledged message is on the disk a second later, as in the store; 2 minutes is the default.
+        # A feed of a whole fleet is one message; the default is 1 MiB.
+        f"max_payload: {_MESSAGE_MAX_BYTES}",
         f'jetstream {{ store_dir: {_quoted(directory)}, sync_interval: "1s" }}',
         "mqtt {",
         f'  listen: "{HOST}:{port}"',
-        # Messages under way to ingest; the default of 100 would make it wait for every batch.
-        "  max_ack_pending: 10000",
+        # Messages under way to ingest, of each subscription; the default of 100 would make it wait for every batch.
+        # A session's subscriptions (one with # counts twice) may have 65,535 together: so 32 of them fit.
+        "  max_ack_pending: 2000",
         # What a killed worker had in hand comes again after this; the default would hold an alarm back for 30 s.
         '  ack_wait: "5s"',
     ]
@@ -74,17 +78,22 @@ def broker_config(directory: Path, port: int, username: str | None, password: st
     return "\n".join([*lines, "}", ""])
 
 
-def store_config(directory: Path, port: int, password: str | None) -> str:
-    """valkey-server's configuration: every write in an append-only file, synced each second."""
+def store_config(directory: Path, port: int, password: str | None, *, durability: str = "memory") -> str:
+    """valkey-server's configuration: every write in an append-only file, synced each second.
+
+    With `durability="disk"` at once: workers wait for it.
+    """
     lines = [
         f"bind {HOST}",
         f"port {port}",
         "protected-mode yes",
         f"dir {_quoted(directory)}",
         "appendonly yes",
-        "appendfsync everysec",
+        f"appendfsync {'always' if durability == 'disk' else 'everysec'}",
         # The append-only file is enough; snapshots beside it would fork for nothing.
         'save ""',
+        # Small hashes would be lists that are searched from their beginning: three times the work a message.
+        "hash-max-listpack-entries 64",
         # A full store must refuse and be seen, not forget vehicles.
         "maxmemory-policy noeviction",
         # Children of the supervisor log to their own files.

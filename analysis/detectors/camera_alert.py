@@ -31,6 +31,7 @@ class AlertState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_ms: int = 0  # when the last alarm ended: what is older cannot raise the next
     events: int = 0
     active: tuple[str, ...] = ()  # ids of recognised objects that have not ended
+    ended: dict[str, int] = {}  # those that have while others stand: id → when, epoch ms
     values: dict[str, float | str] = {}
 
     @property
@@ -54,10 +55,13 @@ def step(state: AlertState, event: CameraEvent, rule: CameraAlert) -> tuple[Aler
             return state, findings
         remaining = tuple(one for one in state.active if event.event_id not in (None, one))
         if remaining:
-            return replace(state, active=remaining), findings
+            return replace(state, active=remaining, ended=_with_end(state.ended, event)), findings
         findings.append(_finding(state, Change.CLEAR, raised_ms, event.measured_ms))
         return _calm(state, event.measured_ms), findings
     if not alerts(event, rule) or (raised_ms is None and event.measured_ms <= state.ended_ms):
+        return state, findings
+    if event.event_id is not None and event.measured_ms <= state.ended.get(event.event_id, -1):
+        # It came after its own end: the object must not be waited for again.
         return state, findings
     if raised_ms is not None and event.measured_ms <= state.seen_ms:
         return replace(state, active=_with(state.active, event.event_id)), findings
@@ -99,6 +103,13 @@ def _with(active: tuple[str, ...], event_id: str | None) -> tuple[str, ...]:
     if event_id is None or event_id in active:
         return active
     return (*active, event_id)[-ACTIVE_MAX:]
+
+
+def _with_end(ended: dict[str, int], event: CameraEvent) -> dict[str, int]:
+    if event.event_id is None:
+        return ended
+    kept = list((ended | {event.event_id: event.measured_ms}).items())
+    return dict(kept[-ACTIVE_MAX:])
 
 
 def _values(event: CameraEvent, events: int) -> dict[str, float | str]:

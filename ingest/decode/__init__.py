@@ -1,16 +1,18 @@
 """The formats that Markaz understands, one module each, and which topics they take.
 
 A format is registered in `FORMATS`; its topic filters stand in `config.yaml` under
-`ingest.topics`, by the same name.
+`ingest.topics`, by the same name. Feeds that `ingest.mappings` declares are formats of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from city.models import Received, RejectReason
-from ingest.decode import hfp, native
+from city.mappings import FeedMapping
+from city.models import Reading, Received, Reject, RejectReason
+from ingest.decode import frigate, gtfs_rt, hfp, mapping, native, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED, Format, Outcome, Read, Undecodable, refusing, rejected
 
 # Enough to see what it is; the reject stream must not become the way to fill the store.
@@ -21,6 +23,11 @@ _TOPICS_MAX = 200_000
 FORMATS: Mapping[str, Format] = {
     "native": native.FORMAT,
     "hfp": hfp.FORMAT,
+    "gtfs_rt": gtfs_rt.FORMAT,
+    "waltti_apc": waltti_apc.FORMAT,
+    "frigate": frigate.FORMAT,
+    "traccar": traccar.FORMAT,
+    "owntracks": owntracks.FORMAT,
 }
 
 
@@ -32,32 +39,62 @@ class _Route(NamedTuple):
 class Decoders:
     """The configured formats, and the one limit that holds for all of them."""
 
-    def __init__(self, topics: Mapping[str, Sequence[str]], *, payload_max_bytes: int) -> None:
-        """`topics`: format name → MQTT topic filters (`$share/<group>/` before them is understood)."""
+    def __init__(
+        self,
+        topics: Mapping[str, Sequence[str]],
+        *,
+        payload_max_bytes: int,
+        mappings: Mapping[str, FeedMapping] = MappingProxyType({}),
+    ) -> None:
+        """`topics`: format's or mapping's name → MQTT topic filters (`$share/<group>/` before them is understood).
+
+        Where filters overlap, a mapping has the topic before a format: it was declared on purpose.
+        """
+        formats = {name: mapping.format_of(name, one) for name, one in mappings.items()} | dict(FORMATS)
         self._routes = [
-            _Route(_filter_levels(topic_filter), FORMATS[name])
-            for name in FORMATS
+            _Route(_filter_levels(topic_filter), form)
+            for name, form in formats.items()
             for topic_filter in topics.get(name, ())
         ]
         self._payload_max_bytes = payload_max_bytes
+        # The most that any of them reads.
+        self.payload_max_bytes = max(
+            [route.format.payload_max_bytes or payload_max_bytes for route in self._routes], default=payload_max_bytes
+        )
         self._bound: dict[str, Read] = {}
 
     def decode(self, message: Received) -> tuple[Outcome, ...]:
         """What a message says: its readings and rejects, one at least; never raises."""
-        read = self._bound.get(message.topic)
-        if read is None:
-            read = self._bind(message.topic)
-        return read(message)
+        return self._reader(message)(message)
 
-    def _bind(self, topic: str) -> Read:
+    def decode_all(self, messages: Iterable[Received], readings: list[Reading], rejects: list[Reject]) -> None:
+        """What messages say, put to the readings and rejects."""
+        # One loop and no calls that can be spared: every message comes through here.
+        bound, limit = self._bound, self._payload_max_bytes
+        for message in messages:
+            read = bound.get(message.topic)
+            if read is None or len(message.payload) > limit:
+                read = self._reader(message)
+            for outcome in read(message):
+                if isinstance(outcome, Reading):
+                    readings.append(outcome)
+                else:
+                    rejects.append(outcome)
+
+    def _reader(self, message: Received) -> Read:
+        """The reader for a topic that is new, or a payload that may be too large."""
+        topic = message.topic
         levels = topic.split("/")
         for route in self._routes:
             if _matches(route.levels, levels):
-                limit = route.format.payload_max_bytes or self._payload_max_bytes
-                read = _limited(route.format.bind(topic), limit)
-                if route.format.topics_repeat:
-                    self._keep(topic, read)
-                return read
+                form = route.format
+                read = self._bound.get(topic)
+                if read is None:
+                    read = form.bind(topic)
+                    if form.topics_repeat:
+                        self._keep(topic, read)
+                limit = form.payload_max_bytes or self._payload_max_bytes
+                return _refuse_size(read, limit) if len(message.payload) > limit else read
         problem = Undecodable(RejectReason.UNKNOWN_TOPIC, "no configured format takes this topic")
         return refusing(UNKNOWN_FEED, problem)
 
@@ -67,15 +104,8 @@ class Decoders:
         self._bound[topic] = read
 
 
-def _limited(read: Read, payload_max_bytes: int) -> Read:
-    """The same reader, which looks at no payload above the limit."""
-
-    def read_message(message: Received) -> tuple[Outcome, ...]:
-        if len(message.payload) > payload_max_bytes:
-            return (_too_large(read, message, payload_max_bytes),)
-        return read(message)
-
-    return read_message
+def _refuse_size(read: Read, payload_max_bytes: int) -> Read:
+    return lambda message: (_too_large(read, message, payload_max_bytes),)
 
 
 def _too_large(read: Read, message: Received, payload_max_bytes: int) -> Outcome:

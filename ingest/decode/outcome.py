@@ -78,7 +78,7 @@ def read_json(decode: Callable[[bytes], T], payload: bytes) -> T:
     try:
         return decode(payload)
     except msgspec.ValidationError as error:
-        raise Undecodable(_reason_of(str(error)), str(error)) from None
+        raise Undecodable(reason_of(str(error)), str(error)) from None
     except RecursionError:
         raise Undecodable(RejectReason.BAD_VALUE, "nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -87,7 +87,7 @@ def read_json(decode: Callable[[bytes], T], payload: bytes) -> T:
         raise Undecodable(RejectReason.NOT_JSON, str(error)) from None
 
 
-def _reason_of(error: str) -> RejectReason:
+def reason_of(error: str) -> RejectReason:
     """Tells a wrong type from an impossible value by msgspec's wording; a unit test holds it to that."""
     wrong_type = "missing required field" in error or (error.startswith("Expected") and ", got " in error)
     return RejectReason.BAD_TYPE if wrong_type else RejectReason.BAD_VALUE

@@ -70,7 +70,7 @@ def test_a_planted_fuel_theft_shows_in_the_alarm_panel(city: City, watched: Watc
 
 
 def test_nothing_leaves_the_machine_and_no_page_has_an_error(city: City, watched: Watched) -> None:
-    for path in ("/?lang=uz", "/wall?lang=ru", "/briefing?lang=en", "/?lang=ru", "/api/v1/docs"):
+    for path in ("/?lang=uz", "/wall?lang=ru", "/briefing?lang=en", "/feeds?lang=uz", "/?lang=ru", "/api/v1/docs"):
         if path.startswith("/api"):
             watched.page.goto(city.url(path))
         else:

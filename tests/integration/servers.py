@@ -98,6 +98,7 @@ class Valkey(Server):
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
+            "hash-max-listpack-entries": 64,
         }
         command = [str(binary), *(word for key, value in settings.items() for word in (f"--{key}", str(value)))]
         super().__init__(command, port, directory)
@@ -115,7 +116,7 @@ class Nats(Server):
         (directory / "nats.conf").write_text(
             f'server_name: test\nlisten: "127.0.0.1:{own_port}"\n'
             f'jetstream {{ store_dir: "{directory / "jetstream"}" }}\n'
-            f'mqtt {{ listen: "127.0.0.1:{port}", max_ack_pending: 10000 }}\n'
+            f'mqtt {{ listen: "127.0.0.1:{port}", max_ack_pending: 2000 }}\n'
         )
         binary = Path(sys.executable).parent / "nats-server"
         super().__init__([str(binary), "-c", str(directory / "nats.conf")], port, directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,20 @@ from city.config import Config, load_config
 from city.models import (
     Alarm,
     AlarmPriority,
+    Arrival,
     CameraStatus,
     Event,
     Facet,
+    Histogram,
     PassengerCount,
+    Reading,
     Received,
     Reject,
     RejectReason,
     VehiclePosition,
+    WorkerFigures,
 )
-from city.store import Store, Tagged
+from city.store import Store
 from dashboard.app import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,9 +46,8 @@ class Api:
     def write(self, *events: Event, rejects: tuple[Reject, ...] = ()) -> None:
         self._batch += 1
         message = Received("topic", b"{}", events[0].received_ms if events else 0)
-        tagged = [Tagged("vehicle/position", event, message) for event in events]
-        now = time.time_ns() // 1_000_000
-        self.store.commit("test", self._batch, tagged, rejects, now_ms=now, events_keep_s=60, rejects_max=100)
+        readings = [Reading("vehicle/position", event, message) for event in events]
+        self.store.commit("test", self._batch, readings, rejects, now_ms=time.time_ns() // 1_000_000)
 
     def get(self, path: str, status: int = 200) -> Any:
         answer = self.client.get(path)
@@ -121,6 +125,78 @@ def test_feeds_balance_and_rejects_keep_the_bytes(api: Api) -> None:
     assert (kept["reason"], kept["topic"], kept["payload"]) == ("not_utf8", message.topic, "\\xff\x00")
 
 
+def rejected(n: int, feed: str = "vehicle/fuel", reason: RejectReason = RejectReason.NOT_JSON) -> Reject:
+    message = Received(
+        f"markaz/v1/tashkent/vehicle/{n}/fuel", b"\xff\x00" if n % 2 else b'{"ts":1}', 1_700_000_000_000 + n
+    )
+    return Reject(feed=feed, reason=reason, detail=f"number {n}", message=message)
+
+
+def test_rejects_are_found_by_feed_and_reason_page_by_page(api: Api) -> None:
+    others = [rejected(n, "case", RejectReason.STALE) for n in range(450)]
+    api.write(rejects=(rejected(1), rejected(2), *others, rejected(3), rejected(4, reason=RejectReason.STALE)))
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(10):
+        body = api.get(f"/api/v1/rejects?feed=vehicle/fuel&reason=not_json&limit=2&payloads=false{cursor}")
+        seen += [reject["detail"] for reject in body["rejects"]]
+        assert all("payload" not in reject and reject["payload_bytes"] in (2, 8) for reject in body["rejects"])
+        if body["next"] is None:
+            break
+        cursor = f"&cursor={body['next']}"
+    assert seen == ["number 3", "number 2", "number 1"]
+    assert api.get("/api/v1/rejects?feed=nobody")["rejects"] == []
+
+
+def test_one_reject_is_told_with_its_exact_bytes_and_readable(api: Api) -> None:
+    api.write(rejects=(rejected(1), rejected(2)))
+    second, first = (reject["id"] for reject in api.get("/api/v1/rejects")["rejects"])
+    binary, text = api.get(f"/api/v1/rejects/{first}"), api.get(f"/api/v1/rejects/{second}")
+    assert b64decode(binary["payload_base64"]) == b"\xff\x00"
+    assert binary["readable"]["kind"] == "binary"
+    assert text["readable"] == {"kind": "json", "text": '{\n  "ts": 1\n}', "cut": False}
+
+
+def test_workers_tell_their_figures_and_the_feeds_clocks(api: Api) -> None:
+    now = time.time_ns() // 1_000_000
+    batches = Histogram(bounds=(10.0, 100.0), counts=(2, 0, 0), total=12.0)
+    times = Histogram(bounds=(0.01, 0.1), counts=(1, 1, 0), total=0.06)
+    api.write(position("a"))
+    api.store.save_worker(
+        WorkerFigures(
+            worker="markaz-tashkent", started_ms=now - 60_000, at_ms=now, connected=True, received=12, redelivered=1,
+            batches=2, queued=3, in_flight=4, batch_messages=batches, store_s=times, lag_s=times,
+            arrivals={"vehicle/position": Arrival(least_s=-0.5, median_s=0.25, most_s=2.0)},
+        )
+    )  # fmt: skip
+    (worker,) = api.wait_for("/api/v1/workers", lambda b: b["workers"])["workers"]
+    assert (worker["worker"], worker["state"], worker["connected"]) == ("markaz-tashkent", "connected", True)
+    assert (worker["received"], worker["redelivered"], worker["queued"], worker["in_flight"]) == (12, 1, 3, 4)
+    assert (worker["batch_messages"], worker["lag_p50_s"], worker["store_p99_s"]) == (6.0, 0.01, 0.0982)
+    (feed,) = api.wait_for("/api/v1/feeds", lambda b: b["feeds"])["feeds"]
+    assert feed["clock"] == {"least_s": -0.5, "median_s": 0.25, "most_s": 2.0}
+    assert (feed["expected_rate_per_s"], feed["completeness"]) == (None, None)
+    told = api.client.get("/metrics").text
+    for line in (
+        'markaz_worker_messages_received_total{worker="markaz-tashkent"} 12.0',
+        'markaz_worker_store_seconds_bucket{le="0.01",worker="markaz-tashkent"} 1.0',
+        'markaz_worker_store_seconds_bucket{le="+Inf",worker="markaz-tashkent"} 2.0',
+        'markaz_worker_store_seconds_count{worker="markaz-tashkent"} 2.0',
+        'markaz_worker_store_seconds_sum{worker="markaz-tashkent"} 0.06',
+        'markaz_worker_arrival_least_seconds{feed="vehicle/position",worker="markaz-tashkent"} -0.5',
+        'markaz_worker_connected{worker="markaz-tashkent"} 1.0',
+    ):
+        assert line in told
+
+
+def test_a_feed_that_is_expected_and_was_never_heard_is_told_too(valkey: Valkey) -> None:
+    settings = {"MARKAZ_REDIS__URL": valkey.url, "MARKAZ_FEEDS__EXPECTED_RATE_PER_S": "{hfp: 100}"}
+    with TestClient(build(load_config(ROOT / "config.yaml", settings))) as client:
+        wait_until(lambda: client.get("/api/v1/feeds").json()["feeds"], what="the feed")
+        (feed,) = client.get("/api/v1/feeds").json()["feeds"]
+    assert (feed["feed"], feed["received"], feed["expected_rate_per_s"], feed["age_s"]) == ("hfp", 0, 100, None)
+
+
 def test_kpis_are_told_in_the_tiles_order_and_unknown_is_null(api: Api) -> None:
     now = time.time_ns() // 1_000_000
     count = PassengerCount(vehicle_id="a", measured_ms=now, received_ms=now, onboard=30, capacity=60)
@@ -168,6 +244,9 @@ def test_alarms_and_cameras_are_told(api: Api) -> None:
         ("/api/v1/vehicles?limit=0", 422),
         ("/api/v1/alarms?cursor=nonsense", 422),
         ("/api/v1/rejects?cursor=nonsense", 422),
+        ("/api/v1/rejects?reason=nonsense", 422),
+        ("/api/v1/rejects/1-1", 404),
+        ("/api/v1/rejects/nonsense", 404),
         ("/api/v1/nothing", 404),
     ],
 )

@@ -21,12 +21,15 @@ from starlette.routing import Route
 from analysis import samples
 from analysis.kpis import KPI_UNITS
 from analysis.picture import Camera, Vehicle
+from analysis.workers import WorkerLooks
 from city.config import ENV_NOT_SETTINGS, ENV_PREFIX, Alarms, CityProfile, Config, load_config
 from city.keys import NAMES, partition_of
-from city.models import EVENT_TYPES, Alarm, AlarmPriority, RejectReason
-from dashboard import api
+from city.mappings import NATIVE, FieldSource
+from city.models import EVENT_TYPES, Alarm, AlarmPriority, Histogram, RejectReason, WorkerFigures
+from city.units import UNITS
+from dashboard import api, api_feeds
 from dashboard.app import GEOGRAPHY, build
-from ingest.decode import FORMATS, hfp, native
+from ingest.decode import FORMATS, frigate, gtfs_rt, hfp, native, native_events, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED
 from markaz.cli import COMMANDS
 
@@ -37,13 +40,13 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "deploy" / "README.md", *sorted(ROOT.glob("*.md"))]
 PACKAGES = ("analysis", "city", "dashboard", "ingest", "layouts", "markaz", "sim")
 PAYLOADS: dict[str, type[msgspec.Struct]] = {
-    "vehicle/<id>/position": native._Position,
-    "vehicle/<id>/passengers": native._Passengers,
-    "vehicle/<id>/fuel": native._Fuel,
-    "camera/<id>/event": native._CameraEvent,
-    "camera/<id>/status": native._CameraStatus,
-    "sensor/<id>/reading": native._Sensor,
-    "case/<source>/<id>": native._Case,
+    "vehicle/<id>/position": native_events.PositionMessage,
+    "vehicle/<id>/passengers": native_events.PassengersMessage,
+    "vehicle/<id>/fuel": native_events.FuelMessage,
+    "camera/<id>/event": native_events.CameraEventMessage,
+    "camera/<id>/status": native_events.CameraStatusMessage,
+    "sensor/<id>/reading": native_events.SensorMessage,
+    "case/<source>/<id>": native_events.CaseMessage,
 }
 
 
@@ -82,8 +85,8 @@ def codes(text: str) -> list[str]:
 def shown(value: object) -> str:
     """A default as the page writes it."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {one}" for key, one in value.items()) + "}"
-    if isinstance(value, tuple):
+        return "{" + ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(map(str, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -123,7 +126,7 @@ def test_every_native_topic_has_its_section() -> None:
     headings = re.findall(r"^#### markaz/v1/<city>/(\S+)$", CONTRACTS, re.MULTILINE)
     assert headings == list(PAYLOADS)
     feeds = {tuple(topic.split("/")[::2]) for topic in PAYLOADS if not topic.startswith("case/")}
-    assert feeds == set(native.KINDS)
+    assert {"/".join(feed) for feed in feeds} == set(native_events.KINDS)
 
 
 @pytest.mark.parametrize("topic", PAYLOADS)
@@ -135,12 +138,52 @@ def test_the_fields_of_a_payload_are_those_of_its_decoder(topic: str) -> None:
 
 
 def test_every_field_read_from_hfp_is_documented() -> None:
-    documented = {word for cells in rows(section("HFP v2")) for word in re.findall(r"`(\w+)`", cells[0])}
+    documented = {word for cells in rows(section("HFP v2")) for word in re.findall(r"`([\w-]+)`", cells[0])}
     assert documented == {field.encode_name for field in msgspec.structs.fields(hfp._Journey)}
 
 
+@pytest.mark.parametrize(
+    ("table", "read"),
+    [
+        ("| field of an event's `after` |", frigate._Object),
+        ("| field of a review's `after` |", frigate._Review),
+        ("| field of `position` |", traccar._Position),
+        ("| attribute |", (traccar._Attributes, traccar._Fuel)),
+        ("| OwnTracks field |", owntracks._Message),
+    ],
+)
+def test_every_field_read_from_another_format_is_documented(
+    table: str, read: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...]
+) -> None:
+    documented = rows(table + CONTRACTS.partition(table)[2])
+    structs = read if isinstance(read, tuple) else (read,)
+    fields = {field.encode_name: field.required for one in structs for field in msgspec.structs.fields(one)}
+    names = [set(re.findall(r"`(\w+)`", cells[0])) for cells in documented]
+    assert set().union(*names) == set(fields)
+    required = {name for of_row, cells in zip(names, documented, strict=True) for name in of_row if cells[1] == "yes"}
+    # Which `_type`s want the time stands in the code, not in the type.
+    assert required - {"tst"} == {name for name, needed in fields.items() if needed}
+
+
+def test_every_type_of_owntracks_is_documented() -> None:
+    named = {word for cells in rows(section("OwnTracks")) for word in re.findall(r"`(\w+)`", cells[0])}
+    assert named == owntracks.NOT_WANTED | {"location", "transition", "lwt"}
+
+
+def test_every_key_and_unit_of_a_mapping_is_documented() -> None:
+    text = section("Feeds of your own")
+    assert set(column(text)) == set(FieldSource.model_fields)
+    units = next(cells[1] for cells in rows(text) if cells[0] == "`unit`")
+    assert set(codes(units)) - {"value"} == set(UNITS)
+    kinds = next(line for line in text.splitlines() if "kind: vehicle/position" in line)
+    assert set(re.findall(r"\w+/\w+|\bcase\b", kinds)) == set(NATIVE)
+
+
 def test_every_feed_is_documented() -> None:
-    known = {"/".join(kind) for kind in native.KINDS} | {"case", hfp.FEED, UNKNOWN_FEED}
+    known = set(native_events.KINDS) | {native.CASE_FEED, hfp.FEED, waltti_apc.FEED, UNKNOWN_FEED}
+    known |= {frigate.EVENT_FEED, frigate.REVIEW_FEED, frigate.AVAILABLE_FEED, owntracks.FEED}
+    known |= {gtfs_rt.FEED, gtfs_rt.VEHICLES, gtfs_rt.TRIPS, gtfs_rt.ALERTS}
+    known |= {traccar.POSITION_FEED, traccar.FUEL_FEED, traccar.EVENT_FEED}
     assert set(column(section("Feeds"))) == known
 
 
@@ -205,10 +248,22 @@ def test_the_fields_of_answers_are_documented() -> None:
     alarm = Alarm(
         id="a", rule="r", priority=AlarmPriority.LOW, source_kind="feed", source_id="f", raised_ms=0, updated_ms=0
     )
+    nothing = Histogram(bounds=(1.0,), counts=(0, 0), total=0)
+    looks = WorkerLooks()
+    looks.update(
+        [
+            WorkerFigures(
+                worker="w", started_ms=0, at_ms=0, connected=True, received=0, redelivered=0, batches=0, queued=0,
+                in_flight=0, batch_messages=nothing, store_s=nothing, lag_s=nothing, arrivals={},
+            )
+        ]
+    )  # fmt: skip
+    (report,) = looks.reports(0)
     answers = {
         "A vehicle": api.vehicle_json(Vehicle("v"), config, 0, 0),
         "A camera": api.camera_json(Camera("c"), 0),
         "An alarm": api.alarm_json(alarm),
+        "A worker": api_feeds.worker_answer(report, 0),
     }
     for what, answer in answers.items():
         found = re.search(rf"^- \*\*{what}\*\*: `([^`]+)`", section("HTTP"), re.MULTILINE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.feed_rates import FeedRate, FeedRates, UsualRates
+from analysis.feed_rates import ExpectedRates, FeedRate, FeedRates, UsualRates
 from city.models import FeedCount
 
 
@@ -72,3 +72,58 @@ def test_a_feed_that_may_be_silent_for_ever_is_never_late() -> None:
     usual.update(look(50.0), 1_000)
     assert usual.late_after_s("gps", None) is None
     assert usual.late_after_s("unheard", 60.0) == 60.0
+
+
+def minutes_of(expected: ExpectedRates, per_s: list[float], begin_s: int = 0) -> FeedRate:
+    """A look a second at a feed that brings so much in each minute; the last one."""
+    rates, total, feed = FeedRates(), 0.0, look(None)[0]
+    for second in range(len(per_s) * 60):
+        total += per_s[second // 60]
+        rates.update(counts(gps=int(total)), (begin_s + second) * 1000)
+        (feed,) = rates.feeds((begin_s + second) * 1000)
+        expected.update([feed], (begin_s + second) * 1000)
+    return feed
+
+
+def test_the_minutes_rate_is_unknown_at_first_and_is_over_a_minute_then() -> None:
+    rates = FeedRates()
+    for second in range(10):
+        rates.update(counts(gps=second), second * 1000)
+    assert rates.feeds(10_000)[0].minute_per_s is None
+    for second in range(10, 130):
+        rates.update(counts(gps=second if second < 100 else 100), second * 1000)
+    (feed,) = rates.feeds(130_000)
+    assert feed.rate_per_s == 0
+    assert feed.minute_per_s == pytest.approx(31 / 60)
+
+
+def test_completeness_is_the_last_minute_against_the_configured_rate() -> None:
+    expected = ExpectedRates({"gps": 10.0})
+    assert expected.completeness(minutes_of(expected, [6.0, 6.0])) == pytest.approx(0.6, abs=0.01)
+    assert expected.completeness(minutes_of(expected, [30.0])) == 1.0
+    assert expected.completeness(look(5.0)[0]) is None
+
+
+def test_without_a_setting_a_feed_is_compared_with_what_it_usually_brings() -> None:
+    expected = ExpectedRates({})
+    assert expected.per_s("gps") is None
+    half = minutes_of(expected, [10.0] * 6 + [5.0])
+    assert expected.per_s("gps") == pytest.approx(10, abs=0.2)
+    assert expected.completeness(half) == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_burst_does_not_make_the_usual_rate() -> None:
+    expected = ExpectedRates({})
+    minutes_of(expected, [500.0] + [2.0] * 6)
+    assert expected.per_s("gps") == pytest.approx(2, abs=0.1)
+
+
+def test_a_dead_feed_is_compared_with_what_it_was_however_long_it_is_dead() -> None:
+    expected = ExpectedRates({})
+    dead = minutes_of(expected, [10.0] * 5 + [0.0] * 120)
+    assert expected.completeness(dead) == 0.0
+
+
+def test_of_a_feed_that_seldom_speaks_a_minute_says_nothing() -> None:
+    expected = ExpectedRates({})
+    assert expected.completeness(minutes_of(expected, [0.2] * 10)) is None

@@ -34,6 +34,15 @@ def test_a_city_without_polygons_is_told_how_to_get_them(tmp_path: Path) -> None
     assert "`markaz geo import districts FILE` brings it" in found[0].detail
 
 
+def test_declared_feeds_are_listed(tmp_path: Path) -> None:
+    fields = {"ts": "t", "lat": "a", "lon": "o"}
+    acme = {"topics": ["acme/{city}/+"], "kind": "vehicle/position", "id": 3, "fields": fields}
+    found = list(findings(config(tmp_path, ingest={"mappings": {"acme": acme}}), tmp_path / "config.yaml"))
+    assert by_subject(found, "mapping") == [
+        Finding("ok", "mapping", "acme: acme/tashkent/+ as vehicle/position, 3 fields")
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"features": [{"geometry": null}]}', '{"features": [{"geometry": {"coordinates": []}}]}']
 )

@@ -23,7 +23,7 @@ def config(tmp_path: Path, **sections: object) -> Config:
 def test_the_broker_keeps_what_it_acknowledged_and_listens_here_only(tmp_path: Path) -> None:
     text = broker_config(tmp_path, 1884, None, None)
     assert 'listen: "127.0.0.1:1884"' in text
-    assert "max_ack_pending: 10000" in text
+    assert "max_ack_pending: 2000" in text
     assert f'store_dir: "{tmp_path}"' in text
     assert "0.0.0.0" not in text
     assert "authorization" not in text

@@ -72,6 +72,32 @@ def test_the_end_of_the_last_recognised_object_clears() -> None:
     assert changes(found) == [(Change.RAISE, 10), (Change.CLEAR, 30)]
 
 
+def test_a_phase_that_comes_after_its_own_end_does_not_keep_the_alarm_up() -> None:
+    """Two objects stand; what one of them sent before its end comes late."""
+    first, second = event(10, event_id="a", phase="new"), event(12, event_id="b", phase="new")
+    ends = (event(20, event_id="a", phase="end"), event(30, event_id="b", phase="end"))
+    _, found = timeline(first, second, ends[0], event(18, event_id="a", phase="update"), ends[1])
+    assert changes(found) == [(Change.RAISE, 10), (Change.CLEAR, 30)]
+
+
+def test_an_object_that_is_seen_again_after_its_end_is_waited_for() -> None:
+    first, second = event(10, event_id="a", phase="new"), event(12, event_id="b", phase="new")
+    ends = (event(20, event_id="a", phase="end"), event(30, event_id="b", phase="end"))
+    _, found = timeline(first, second, ends[0], event(25, event_id="a", phase="update"), ends[1])
+    assert changes(found) == [(Change.RAISE, 10), (Change.UPDATE, 25)]
+
+
+def test_ends_that_are_remembered_are_bounded() -> None:
+    objects = [f"o{at}" for at in range(100)]
+    begun = [event(10, event_id="stays", phase="new")]
+    over = [one for at, name in enumerate(objects) for one in (
+        event(11 + 2 * at, event_id=name, phase="new"), event(12 + 2 * at, event_id=name, phase="end"))]  # fmt: skip
+    state, found = timeline(*begun, *over)
+    assert state.active == ("stays",)
+    assert list(state.ended) == objects[-32:]
+    assert Change.CLEAR not in {one.change for one in found}
+
+
 def test_an_end_without_an_id_ends_all_and_one_of_a_stranger_nothing() -> None:
     assert changes(timeline(event(10, event_id="a"), event(20, event_id="x", phase="end"))[1]) == [(Change.RAISE, 10)]
     ended = timeline(event(10, event_id="a"), event(20, phase="end"))[1]

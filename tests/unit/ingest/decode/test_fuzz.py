@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from city.mappings import FeedMapping
 from city.models import Received, Reject
 from ingest.decode import Decoders
 
@@ -22,6 +23,15 @@ TOPICS = (
     "markaz/v1/tashkent/case/s/c",
     "/hfp/v2/journey/ongoing/vp/bus/0012/01913",
     "/hfp/v2/journey/ongoing/apc/bus/0012/01913",
+    "frigate/events",
+    "frigate/reviews",
+    "frigate/available",
+    "traccar/positions",
+    "traccar/events",
+    "owntracks/jane/phone",
+    "gtfs-rt/city",
+    "apc-from-vehicle/v1/fi/waltti/vendor/system",
+    "acme/v/gps",
 )
 FIELDS = [
     "ts",
@@ -62,12 +72,82 @@ FIELDS = [
     "dir",
     "spd",
     "door",
+    "type",
+    "after",
+    "id",
+    "camera",
+    "label",
+    "start_time",
+    "frame_time",
+    "end_time",
+    "top_score",
+    "false_positive",
+    "entered_zones",
+    "recognized_license_plate",
+    "has_snapshot",
+    "data",
+    "thumb_path",
+    "thumb_time",
+    "zones",
+    "device",
+    "uniqueId",
+    "deviceId",
+    "position",
+    "fixTime",
+    "deviceTime",
+    "valid",
+    "latitude",
+    "longitude",
+    "speed",
+    "course",
+    "attributes",
+    "ignition",
+    "odometer",
+    "fuel",
+    "fuelLevel",
+    "alarm",
+    "event",
+    "eventTime",
+    "geofence",
+    "name",
+    "_type",
+    "vel",
+    "cog",
+    "oday",
+    "ttarr",
+    "loc",
+    "tlp-requestid",
+    "tlp-decision",
+    "countquality",
+    "vehicleload",
+    "count",
+    "class",
 ]
-DECODERS = Decoders({"native": ("markaz/v1/tashkent/#",), "hfp": ("/hfp/v2/#",)}, payload_max_bytes=65536)
+ACME = FeedMapping.model_validate({
+    "topics": "acme/+/gps", "kind": "vehicle/position", "id": [2, "type"], "fields": {
+        "ts": {"path": "ts", "zone": "Asia/Tashkent"}, "lat": "lat", "lon": {"path": "data[0].lon", "default": 69.2},
+        "speed_mps": {"path": "speed", "type": "number", "unit": "km/h"}, "ignition": "online",
+        "mode": {"path": "kind", "values": {"1": "bus"}}, "route": {"path": "route", "type": "text"},
+    },
+})  # fmt: skip
+DECODERS = Decoders(
+    {
+        "native": ("markaz/v1/tashkent/#",),
+        "hfp": ("/hfp/v2/#",),
+        "frigate": ("frigate/+",),
+        "traccar": ("traccar/+",),
+        "owntracks": ("owntracks/#",),
+        "gtfs_rt": ("gtfs-rt/+",),
+        "waltti_apc": ("apc-from-vehicle/#",),
+        "acme": ACME.topics,
+    },
+    payload_max_bytes=65536,
+    mappings={"acme": ACME},
+)
 
 plain = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.just("2026-05-04T10:00:00Z"),
-    st.sampled_from([1, 2, 41.3, 69.2, 0, -1, 10**30, "open", "info"]),
+    st.sampled_from([1, 2, 41.3, 69.2, 0, -1, 10**30, "open", "info", "end", "alert", "location", "lwt"]),
 )  # fmt: skip
 anything = st.recursive(
     plain,
