@@ -15,13 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.alarmbook import AlarmBook, place_of
-from analysis.detectors import camera_alert, camera_offline, feed_silent, fuel_drop, overload
+from analysis.detectors import camera_alert, camera_offline, feed_silent, fuel_drop, overload, rejects_full
 from analysis.detectors.camera_alert import AlertState
 from analysis.detectors.camera_offline import OfflineState
 from analysis.detectors.feed_silent import SilenceState
 from analysis.detectors.finding import Finding, key_of
 from analysis.detectors.fuel_drop import FuelState
 from analysis.detectors.overload import OverloadState
+from analysis.detectors.rejects_full import FullState
 from analysis.picture import Picture
 from city.config import Alarms
 from city.models import (
@@ -62,6 +63,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     camera_offline: dict[str, OfflineState] = {}
     camera_alert: dict[str, AlertState] = {}
     feed_silent: dict[str, SilenceState] = {}
+    rejects_full: dict[str, FullState] = {}
 
 
 @dataclass(slots=True)
@@ -115,9 +117,18 @@ class Detection:
             changed += self._keep("feed_silent", count.feed, found)
         return changed
 
-    def adopt_feeds(self) -> None:
-        """Hold the feed alarms that stand in the book: no event would raise them again."""
+    def weigh_rejects(self, size_bytes: int, max_bytes: int, now_ms: int) -> list[Alarm]:
+        """What the size of the reject stream says."""
+        state = self.memory.rejects_full.get(rejects_full.KEY) or FullState()
+        found = rejects_full.step(state, size_bytes, max_bytes, now_ms, self.rules.rejects_full)
+        return self._keep("rejects_full", rejects_full.KEY, found)
+
+    def adopt(self) -> None:
+        """Hold the alarms that stand in the book and that no event would raise again."""
         for alarm in self.book.open():
+            if alarm.rule == rejects_full.RULE and rejects_full.KEY not in self.memory.rejects_full:
+                self.memory.rejects_full[rejects_full.KEY] = FullState(raised_ms=alarm.raised_ms)
+                self._waiting["rejects_full"].add(rejects_full.KEY)
             if alarm.rule == feed_silent.RULE and alarm.source_id not in self.memory.feed_silent:
                 silent_ms = round(float(alarm.values.get("silent_s", 0)) * 1000)
                 self.memory.feed_silent[alarm.source_id] = SilenceState(
@@ -244,6 +255,7 @@ class Detection:
             camera_offline.RULE: memory.camera_offline,
             camera_alert.RULE: memory.camera_alert,
             feed_silent.RULE: memory.feed_silent,
+            rejects_full.RULE: memory.rejects_full,
         }
 
 

@@ -168,6 +168,7 @@
   function sourceOf(alarm) {
     const route = alarm.route ? " · " + markaz.text("route", { route: alarm.route }) : "";
     if (alarm.source_kind === "feed") return markaz.text("feed." + alarm.source_id);
+    if (alarm.source_kind === "store") return markaz.text("store." + alarm.source_id);
     return alarm.source_id + route;
   }
 

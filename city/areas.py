@@ -23,16 +23,20 @@ from shapely.geometry.base import BaseGeometry
 
 Codes = npt.NDArray[np.object_]  # a code (str) or None a point
 
-# Cells along each side. With 512 a border crosses every tenth cell of Tashkent; 1024 would halve
-# that and take four times as long to build.
-_GRID_SIDE = 512
-# The grid is built by blocks first: a block that a polygon covers or does not touch is not looked into.
-_BLOCK_SIDES = (4, 1)
-# Cells are tested this much larger (0.1 mm), so that a point which rounding puts into the
-# neighbouring cell is still decided rightly there.
-_CELL_SLACK_DEG = 1e-9
+# Cells along each side. In Tashkent a border then crosses every sixteenth cell; twice as fine would halve that,
+# yet take four times the memory (now 8 MB) and longer than the caches hold.
+_GRID_SIDE = 1024
+_ROW = _GRID_SIDE + 2  # with one empty cell on either side
+# A border counts as crossing a cell that it passes at this distance (0.1 mm), so that a point which rounding
+# puts into the neighbouring cell is still decided rightly there.
+_SLACK_DEG = 1e-9
 _LANGUAGES = ("uz", "uz_cyrl", "ru", "en")
+# What the grid says of a cell: the number of the area that it is all in, _NOWHERE, or _BORDER and below:
+# the place in the list of cells with candidates.
 _NOWHERE, _BORDER = -1, -2
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 class AreasError(Exception):
@@ -60,122 +64,132 @@ class Area(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class AreaIndex:
-    """Finds the area of many points at once, exactly.
+    """Finds the areas of many points at once, exactly: one of each layer.
 
-    A grid over the areas knows of each cell that no area touches it, that one area decides it
+    A grid over all areas knows of each cell and layer that no area touches it, that one area decides it
     all, or which areas may. Only points in cells of the last kind are tested against polygons.
-    A point on a border belongs to the areas on both sides; of several areas the smaller code wins.
+    A point on a border belongs to the areas on both sides; of several areas of a layer the smaller code wins.
     """
 
-    def __init__(self, areas: Sequence[Area]) -> None:
-        ordered = sorted(areas, key=lambda area: area.code)
-        self._codes: Codes = np.array([*(area.code for area in ordered), None], dtype=object)
-        self._polygons = np.array([area.polygon for area in ordered], dtype=object)
-        if ordered:
+    def __init__(self, layers: Sequence[Sequence[Area]]) -> None:
+        ordered = [sorted(areas, key=lambda area: area.code) for areas in layers]
+        everything = [area for areas in ordered for area in areas]
+        self._layers = len(layers)
+        self._codes: Codes = np.array([*(area.code for area in everything), None], dtype=object)
+        self._polygons = np.array([area.polygon for area in everything], dtype=object)
+        if everything:
             shapely.prepare(self._polygons)
-            self._build_grid()
+            of_layer = np.repeat(np.arange(self._layers), [len(areas) for areas in ordered])
+            self._build_grid(of_layer)
 
-    def locate(self, lats: npt.ArrayLike, lons: npt.ArrayLike) -> Codes:
-        """The code of the area of each point, None where there is none."""
-        return self._codes[self._find(np.asarray(lats, dtype=float), np.asarray(lons, dtype=float))]
-
-    def _find(self, lats: npt.NDArray[np.float64], lons: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-        found = np.full(len(lats), _NOWHERE, dtype=np.int32)
+    def locate(self, lats: npt.ArrayLike, lons: npt.ArrayLike) -> tuple[Codes, ...]:
+        """The codes of each point's areas, an array a layer, None where there is none."""
+        x, y = np.asarray(lons, dtype=float), np.asarray(lats, dtype=float)
         if not len(self._polygons):
-            return found
-        west, south, east, north = self._bounds
-        inside = np.flatnonzero((lons >= west) & (lons <= east) & (lats >= south) & (lats <= north))
-        if not len(inside):
-            return found
-        columns = np.minimum(((lons[inside] - west) / self._cell_lon).astype(np.int32), _GRID_SIDE - 1)
-        rows = np.minimum(((lats[inside] - south) / self._cell_lat).astype(np.int32), _GRID_SIDE - 1)
-        cells = rows * _GRID_SIDE + columns
-        known = self._cells[cells]
-        found[inside] = np.maximum(known, _NOWHERE)
-        on_border = known == _BORDER
-        if on_border.any():
-            points = inside[on_border]
-            found[points] = self._decide(cells[on_border], lats[points], lons[points])
-        return found
+            return tuple(np.full(len(x), None, dtype=object) for _ in range(self._layers))
+        # What lies beyond the grid, or is no number, falls into the empty cells around it.
+        columns = (np.fmax(np.fmin(x, self._east), self._west) - self._west) * self._columns_per_deg
+        rows = (np.fmax(np.fmin(y, self._north), self._south) - self._south) * self._rows_per_deg
+        cells = rows.astype(np.int32) * _ROW + columns.astype(np.int32)
+        found = self._table.take(cells, axis=1)
+        flat = found.ravel()
+        on_border = np.flatnonzero(flat <= _BORDER)
+        if len(on_border):
+            points = on_border % len(x)
+            flat[on_border] = self._decide(_BORDER - flat[on_border], y[points], x[points])
+        return tuple(self._codes.take(found))
 
-    def _decide(
-        self, cells: npt.NDArray[np.int32], lats: npt.NDArray[np.float64], lons: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.int32]:
+    def _decide(self, listed: npt.NDArray[np.int32], lats: Floats, lons: Floats) -> npt.NDArray[np.int32]:
         """Test every point against the candidates of its cell, all in one go."""
-        starts, ends = self._starts[cells], self._starts[cells + 1]
-        counts = ends - starts
-        of_point = np.repeat(np.arange(len(cells)), counts)
-        position = np.arange(len(of_point)) - np.repeat(np.cumsum(counts) - counts, counts) + starts[of_point]
-        candidates = self._candidates[position]
+        starts = self._starts[listed]
+        counts = self._starts[listed + 1] - starts
+        begins = np.cumsum(counts) - counts
+        of_point = np.repeat(np.arange(len(listed)), counts)
+        candidates = self._candidates[np.arange(len(of_point)) + (starts - begins)[of_point]]
         hit = shapely.intersects_xy(self._polygons[candidates], lons[of_point], lats[of_point])
-        found = np.full(len(cells), len(self._polygons), dtype=np.int32)
-        np.minimum.at(found, of_point[hit], candidates[hit])
-        found[found == len(self._polygons)] = _NOWHERE
-        return found
+        most = len(self._polygons)
+        found = np.minimum.reduceat(np.where(hit, candidates, most), begins)
+        return np.where(found == most, _NOWHERE, found).astype(np.int32)
 
-    def _build_grid(self) -> None:
+    def _build_grid(self, of_layer: Ints) -> None:
         west, south, east, north = shapely.total_bounds(self._polygons)
-        self._bounds = (west, south, east, north)
-        # A single point or line has no width; any positive cell will do then.
-        self._cell_lon = (east - west) / _GRID_SIDE or 1.0
-        self._cell_lat = (north - south) / _GRID_SIDE or 1.0
-        covered: list[tuple[npt.NDArray[np.int32], int]] = []
-        touched: list[tuple[npt.NDArray[np.int32], int]] = []
-        for number, polygon in enumerate(self._polygons):
-            whole, part = self._cells_of(polygon)
-            covered.append((whole, number))
-            touched += [(whole, number), (part, number)]
-        self._fill(covered, touched)
+        cell_lon, cell_lat = (east - west) / _GRID_SIDE, (north - south) / _GRID_SIDE
+        self._columns_per_deg, self._rows_per_deg = 1 / cell_lon, 1 / cell_lat
+        # One empty cell around: half of it is enough for what is clipped to it.
+        self._west, self._south = west - cell_lon, south - cell_lat
+        self._east, self._north = east + 1.5 * cell_lon, north + 1.5 * cell_lat
+        border = self._border_cells()
+        inner = self._inner_cells(border)
+        cells = _ROW * _ROW
+        # From here on a cell of a layer is one number: layer * cells + cell.
+        border_numbers, border_at = border // cells, of_layer[border // cells] * cells + border % cells
+        inner_numbers, inner_at = inner // cells, of_layer[inner // cells] * cells + inner % cells
+        most = len(self._polygons)
+        table = np.full(self._layers * cells, most, dtype=np.int32)
+        # The smallest number is written last.
+        table[inner_at[::-1]] = inner_numbers[::-1]
+        # An area that holds the whole cell decides it, but for smaller ones whose border crosses the cell.
+        open_ = border_numbers < table[border_at]
+        border_numbers, border_at = border_numbers[open_], border_at[open_]
+        listed = np.unique(border_at)
+        with_holder = listed[table[listed] < most]
+        at = np.concatenate([border_at, with_holder])
+        numbers = np.concatenate([border_numbers, table[with_holder]])
+        order = np.lexsort((numbers, at))
+        self._candidates = numbers[order].astype(np.int32)
+        self._starts = np.searchsorted(at[order], np.append(listed, self._layers * cells))
+        table[table == most] = _NOWHERE
+        table[listed] = _BORDER - np.arange(len(listed))
+        self._table = table.reshape(self._layers, cells)
 
-    def _fill(
-        self, covered: list[tuple[npt.NDArray[np.int32], int]], touched: list[tuple[npt.NDArray[np.int32], int]]
-    ) -> None:
-        cells = np.concatenate([some for some, _ in touched])
-        numbers = np.concatenate([np.full(len(some), number, dtype=np.int32) for some, number in touched])
-        order = np.lexsort((numbers, cells))
-        self._candidates = numbers[order]
-        self._starts = np.searchsorted(cells[order], np.arange(_GRID_SIDE * _GRID_SIDE + 1)).astype(np.int64)
-        smallest_cover = np.full(_GRID_SIDE * _GRID_SIDE, len(self._polygons), dtype=np.int32)
-        for some, number in covered:
-            smallest_cover[some] = np.minimum(smallest_cover[some], number)
-        self._cells = np.full(_GRID_SIDE * _GRID_SIDE, _NOWHERE, dtype=np.int32)
-        has_any = np.flatnonzero(np.diff(self._starts))
-        first = self._candidates[self._starts[has_any]]
-        # An area that covers the cell decides it if no smaller code touches the cell.
-        self._cells[has_any] = np.where(first == smallest_cover[has_any], first, _BORDER)
+    def _border_cells(self) -> Ints:
+        """The cells that each polygon's border crosses, as number * cells + cell, sorted."""
+        parts, of_part = shapely.get_parts(self._polygons, return_index=True)
+        rings, of_ring = shapely.get_rings(parts, return_index=True)
+        points, of_point = shapely.get_coordinates(rings, return_index=True)
+        same_ring = np.flatnonzero(of_point[1:] == of_point[:-1])
+        numbers = of_part[of_ring[of_point[same_ring]]]
+        points -= (self._west, self._south)
+        x0, y0 = points[same_ring].T
+        x1, y1 = points[same_ring + 1].T
+        # Every segment in every row that it crosses …
+        first = np.floor((np.minimum(y0, y1) - _SLACK_DEG) * self._rows_per_deg).astype(np.int64)
+        last = np.floor((np.maximum(y0, y1) + _SLACK_DEG) * self._rows_per_deg).astype(np.int64)
+        segments, rows = _spans(first, last)
+        x0, y0, dx, dy = x0[segments], y0[segments], (x1 - x0)[segments], (y1 - y0)[segments]
+        level = dy == 0
+        dy[level] = 1.0
+        enters = np.where(level, 0.0, ((rows / self._rows_per_deg - _SLACK_DEG) - y0) / dy)
+        leaves = np.where(level, 1.0, (((rows + 1) / self._rows_per_deg + _SLACK_DEG) - y0) / dy)
+        xa, xb = x0 + np.clip(enters, 0, 1) * dx, x0 + np.clip(leaves, 0, 1) * dx
+        # … and there in every column.
+        first = np.floor((np.minimum(xa, xb) - _SLACK_DEG) * self._columns_per_deg).astype(np.int64)
+        last = np.floor((np.maximum(xa, xb) + _SLACK_DEG) * self._columns_per_deg).astype(np.int64)
+        pieces, columns = _spans(first, last)
+        return np.unique((numbers[segments][pieces] * _ROW + rows[pieces]) * _ROW + columns)
 
-    def _cells_of(self, polygon: BaseGeometry) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The cells that a polygon covers wholly, and those that it only touches."""
-        west, south, _, _ = self._bounds
-        low_lon, low_lat, high_lon, high_lat = polygon.bounds
-        size = _BLOCK_SIDES[0]
-        spans = []
-        for low, high, origin, cell in (
-            (low_lat, high_lat, south, self._cell_lat),
-            (low_lon, high_lon, west, self._cell_lon),
-        ):
-            # One cell more on either side: the slack must reach it.
-            first = max(0, int((low - origin) / cell) - 1) // size * size
-            last = min(_GRID_SIDE - 1, int((high - origin) / cell) + 1)
-            spans.append(np.arange(first, last + 1, size))
-        rows, columns = (grid.ravel() for grid in np.meshgrid(*spans, indexing="ij"))
-        covered: list[npt.NDArray[np.int64]] = []
-        for level, size in enumerate(_BLOCK_SIDES):
-            boxes = shapely.box(
-                west + columns * self._cell_lon - _CELL_SLACK_DEG,
-                south + rows * self._cell_lat - _CELL_SLACK_DEG,
-                west + (columns + size) * self._cell_lon + _CELL_SLACK_DEG,
-                south + (rows + size) * self._cell_lat + _CELL_SLACK_DEG,
-            )
-            touches = shapely.intersects(polygon, boxes)
-            rows, columns, boxes = rows[touches], columns[touches], boxes[touches]
-            covers = shapely.covers(polygon, boxes)
-            covered.append(_block(rows[covers], columns[covers], size, 1))
-            rows, columns = rows[~covers], columns[~covers]
-            if level + 1 < len(_BLOCK_SIDES):
-                parts = _block(rows, columns, size, _BLOCK_SIDES[level + 1])
-                rows, columns = parts // _GRID_SIDE, parts % _GRID_SIDE
-        return np.concatenate(covered).astype(np.int32), (rows * _GRID_SIDE + columns).astype(np.int32)
+    def _inner_cells(self, border: Ints) -> Ints:
+        """The cells wholly inside each polygon, as number * cells + cell, sorted.
+
+        Between two border cells of a row all cells are inside, or all are outside: one is tested.
+        """
+        left, right = border[:-1], border[1:]
+        gap = np.flatnonzero((right - left > 1) & (left // _ROW == right // _ROW))
+        left, right = left[gap] + 1, right[gap] - 1
+        rows, columns = left // _ROW % _ROW, left % _ROW
+        inside = shapely.intersects_xy(
+            self._polygons[left // (_ROW * _ROW)],
+            self._west + (columns + 0.5) / self._columns_per_deg,
+            self._south + (rows + 0.5) / self._rows_per_deg,
+        )
+        return _spans(left[inside], right[inside])[1]
+
+
+def _spans(first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """All whole numbers from each first to its last one, and which pair each is of."""
+    counts = last - first + 1
+    of = np.repeat(np.arange(len(first)), counts)
+    return of, np.arange(len(of)) + (first - np.cumsum(counts) + counts)[of]
 
 
 class Areas:
@@ -186,8 +200,7 @@ class Areas:
         self.districts = tuple(area for area in ordered if area.kind is AreaKind.DISTRICT)
         self.mahallas = tuple(area for area in ordered if area.kind is AreaKind.MAHALLA)
         self.by_code = {area.code: area for area in ordered}
-        self._districts = AreaIndex(self.districts)
-        self._mahallas = AreaIndex(self.mahallas)
+        self._index = AreaIndex([self.districts, self.mahallas])
 
     def locate(self, lats: npt.ArrayLike, lons: npt.ArrayLike) -> tuple[Codes, Codes]:
         """District and mahalla codes of each point, None where there is none.
@@ -195,7 +208,8 @@ class Areas:
         The mahallas leave gaps: a point between them has a district and no mahalla, never the
         nearest one.
         """
-        return self._districts.locate(lats, lons), self._mahallas.locate(lats, lons)
+        districts, mahallas = self._index.locate(lats, lons)
+        return districts, mahallas
 
 
 def load_areas(city_dir: Path) -> Areas:
@@ -258,12 +272,3 @@ def _area(path: Path, number: int, kind: AreaKind, row: dict[str, Any]) -> Area:
         area_ha=float(area_ha) if isinstance(area_ha, int | float) and math.isfinite(area_ha) else None,
         polygon=polygon,
     )
-
-
-def _block(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], size: int, step: int) -> npt.NDArray[np.int64]:
-    """The cells at every `step` of square blocks `size` wide, as row * side + column, within the grid."""
-    inner = np.arange(0, size, step)
-    all_rows = (rows[:, None, None] + inner[None, :, None] + np.zeros_like(inner)[None, None, :]).ravel()
-    all_columns = (columns[:, None, None] + inner[None, None, :] + np.zeros_like(inner)[None, :, None]).ravel()
-    within = (all_rows < _GRID_SIDE) & (all_columns < _GRID_SIDE)
-    return (all_rows[within] * _GRID_SIDE + all_columns[within]).astype(np.int64)

@@ -46,13 +46,16 @@ class Part(Struct):
     def __len__(self) -> int:
         return len(self.readings) + len(self.rejects)
 
+    def pieces(self, most: int) -> list[Part]:
+        """Itself in pieces of `most` readings or rejects."""
+        if len(self) <= most:
+            return [self]
+        cuts = [slice(start, start + most) for start in range(0, len(self), most)]
+        return [Part(self.partition, self.readings[cut], self.rejects[cut], self.digests[cut]) for cut in cuts]
+
     def halves(self) -> list[Part]:
         """Itself in two, where it holds two at least."""
-        half = len(self) // 2
-        return [
-            Part(self.partition, self.readings[some], self.rejects[some], self.digests[some])
-            for some in (slice(None, half), slice(half, None))
-        ]
+        return self.pieces((len(self) + 1) // 2)
 
 
 class Commits:

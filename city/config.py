@@ -94,7 +94,8 @@ class Ingest(Section):
     client: Literal["lean", "paho"] = "lean"
     client_id: Annotated[str, Field(min_length=1)] = "markaz-{city}"
     share: Annotated[str, Field(pattern=r"^[^/+#\s]+$")] | None = None
-    parts: Mapping[str, tuple[str, ...]] = Field(default={})
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    parts: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,16}$")], tuple[str, ...]] = Field(default={})
     batch_max: Annotated[int, Field(ge=1, le=2000)] = 1000
     batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5
     batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 2
@@ -201,12 +202,25 @@ class FeedSilent(Section):
     )
 
 
+class RejectsFull(Section):
+    priority: Literal["critical", "high", "medium", "low"] = "medium"
+    share_max: Annotated[float, Field(gt=0, le=1)] = 0.8
+    share_clear: Annotated[float, Field(gt=0, le=1)] = 0.7
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> RejectsFull:
+        if self.share_clear > self.share_max:
+            raise ValueError("share_clear must not be above share_max")
+        return self
+
+
 class Alarms(Section):
     fuel_drop: FuelDrop = FuelDrop()
     overload: Overload = Overload()
     camera_offline: CameraOffline = CameraOffline()
     camera_alert: CameraAlert = CameraAlert()
     feed_silent: FeedSilent = FeedSilent()
+    rejects_full: RejectsFull = RejectsFull()
 
 
 class Kpis(Section):
@@ -278,6 +292,14 @@ class Config(Section):
     def _city_has_a_profile(self) -> Config:
         if self.city not in self.cities:
             raise ValueError(f"city: {self.city!r} has no profile under cities (allowed: {', '.join(self.cities)})")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_or_parts(self) -> Config:
+        if self.ingest.share is not None and self.ingest.parts:
+            raise ValueError("ingest: share and parts exclude each other: share is for brokers with $share")
+        if self.ingest.share is not None and (self.mqtt.version == "3.1.1" or self.mqtt.url == "embedded"):
+            raise ValueError("ingest.share: shared subscriptions need a broker of MQTT 5; use ingest.parts with others")
         return self
 
     @model_validator(mode="after")

@@ -434,7 +434,7 @@ class Alarm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     rule: str  # a key of config.yaml's `alarms`
     priority: AlarmPriority
-    source_kind: str  # vehicle, camera or feed
+    source_kind: str  # vehicle, camera, feed or store
     source_id: str
     raised_ms: int  # the measurement that fired it
     updated_ms: int

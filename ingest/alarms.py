@@ -71,7 +71,7 @@ class AlarmWorker:
             for event in self._store.latest(facet):
                 detection.picture.apply(event)
         detection.book.restore(self._store.alarms())
-        detection.adopt_feeds()
+        detection.adopt()
         self._detection = detection
 
     def take(self, entries: Sequence[Entry]) -> None:
@@ -86,6 +86,8 @@ class AlarmWorker:
     def beat(self, now_ms: int) -> None:
         if now_ms >= self._next_tick_ms or now_ms < self._next_tick_ms - TICK_EVERY_MS:
             self._changed(self._detection.tick(now_ms, self._store.counts()))
+            size_bytes, max_bytes = self._store.rejects_kept().size_bytes, self._config.store.rejects_max_bytes
+            self._changed(self._detection.weigh_rejects(size_bytes, max_bytes, now_ms))
             self._next_tick_ms = now_ms + TICK_EVERY_MS
         self._write(now_ms)
         if now_ms >= self._next_forget_ms:

@@ -60,6 +60,10 @@ class Intake:
         return len(self) >= self._settings.queue_max or self._bytes >= self._settings.queue_max_bytes
 
     @property
+    def store_up(self) -> bool:
+        return self._down_since_ms is None
+
+    @property
     def queued(self) -> int:
         return len(self._queue)
 

@@ -142,7 +142,8 @@ class Receiver:
 
     def _tell(self) -> None:
         now = time.monotonic()
-        if now - self._figures_at >= _FIGURES_EVERY_S:
+        # Not while the store is away: asking it would hold everything else up.
+        if now - self._figures_at >= _FIGURES_EVERY_S and self._intake.store_up:
             self._figures_at = now
             figures = self.figures.snapshot(
                 at_ms=self._clock_ms(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
 
@@ -23,6 +23,8 @@ from ingest.recent import Recent
 
 log = structlog.get_logger()
 
+# A message may bring a whole fleet: what one script writes is kept short for the store's other clients.
+_PART_MAX = 4000
 # A store that hangs is left, and asked again on another connection.
 _ANSWER_WITHIN_S = 10.0
 
@@ -30,11 +32,11 @@ _ANSWER_WITHIN_S = 10.0
 class Flight:
     """A batch on its way: what of it the store has not confirmed yet."""
 
-    def __init__(self, batch: Batch, parts: Sequence[Part], number: int) -> None:
+    def __init__(self, batch: Batch, parts: Iterable[tuple[int, Part]], number: int) -> None:
         self.batch = batch
         self.number = number
         # Numbers are given when a part is first sent and kept until it is answered.
-        self.parts: deque[tuple[int, Part]] = deque((number, part) for part in parts)
+        self.parts: deque[tuple[int, Part]] = deque(parts)
         self.sent: Sent | None = None  # None: not on its way
         self.refused: list[tuple[Part, str]] = []
         self.duplicates: list[Reading] = []
@@ -67,12 +69,16 @@ class Writer:
 
     def send(self, batch: Batch) -> None:
         """Take a batch and put it on its way; it is held from now on, whether this raises StoreDown or not."""
-        parts = self._store.commits.parts(batch.readings, batch.rejects)
-        flight = Flight(batch, parts, self._next_number)
-        self._next_number += 1
-        self._flights.append(flight)
-        for part in parts:
+        number = self._next_number
+        numbered: list[tuple[int, Part]] = []
+        for part in self._store.commits.parts(batch.readings, batch.rejects):
             self.recent.remember(part.partition, part.digests)
+            # Each partition has its own count of numbers: only pieces of one need different ones.
+            pieces = part.pieces(_PART_MAX)
+            numbered += enumerate(pieces, start=number)
+            self._next_number = max(self._next_number, number + len(pieces))
+        flight = Flight(batch, numbered, number)
+        self._flights.append(flight)
         if all(earlier.sent is not None for earlier in self._flights if earlier is not flight):
             self._send(flight)
 

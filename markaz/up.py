@@ -140,12 +140,18 @@ class Supervisor:
         return False
 
     def _start_processes(self) -> None:
-        names = ["ingest", "alarms", "history", "dashboard", *(["simulate"] if self._config.simulate else [])]
-        for name in names:
-            child = Child(name, [sys.executable, "-m", "markaz", name], self._logs, environ=self._environ)
+        commands = [
+            *ingest_commands(self._config),
+            ("alarms", ["alarms"]),
+            ("history", ["history"]),
+            ("dashboard", ["dashboard"]),
+            *([("simulate", ["simulate"])] if self._config.simulate else []),
+        ]
+        for name, words in commands:
+            child = Child(name, [sys.executable, "-m", "markaz", *words], self._logs, environ=self._environ)
             child.start(time.monotonic())
             self._children.append(child)
-        say(f"  started    {', '.join(names)}; logs in {_short(self._logs)}")
+        say(f"  started    {', '.join(name for name, _ in commands)}; logs in {_short(self._logs)}")
 
     def _watch(self) -> None:
         """Restart who ends, say when the map is live, until a signal comes."""
@@ -182,7 +188,7 @@ class Supervisor:
         say("Stopping …")
         signals_before = len(self._stopping)
         for names, patience_s in _STOP_STAGES_S:
-            stage = [child for child in self._children if child.name in names]
+            stage = [child for child in self._children if child.name.partition("-")[0] in names]
             for child in stage:
                 child.send(signal.SIGTERM)
             deadline_s = time.monotonic() + patience_s
@@ -193,6 +199,15 @@ class Supervisor:
                         child.send(signal.SIGKILL)
                 time.sleep(0.02)
         say("Stopped.")
+
+
+def ingest_commands(config: Config) -> list[tuple[str, list[str]]]:
+    """(name, words) of the ingest workers: one, or one a part, or so many on the shared subscription."""
+    ingest = config.ingest
+    workers = [str(number) for number in range(1, ingest.workers + 1)] if ingest.share else list(ingest.parts)
+    if not workers:
+        return [("ingest", ["ingest"])]
+    return [(f"ingest-{worker}", ["ingest", "--worker", worker]) for worker in workers]
 
 
 def child_environ(

@@ -20,7 +20,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     rule: str  # a key of config.yaml's `alarms`
     change: Change
-    source_kind: str  # vehicle, camera or feed
+    source_kind: str  # vehicle, camera, feed or store
     source_id: str
     key: str  # what has one open alarm at a time: the source, or source|kind
     raised_ms: int  # when the alarm rose, epoch ms

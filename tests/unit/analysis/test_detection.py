@@ -93,7 +93,7 @@ def test_killed_at_any_moment_it_finds_the_same_alarms(seed: int, kills: list[tu
             stored[alarm.id] = alarm
         detection, at = fresh(decode_memory(memory)), checkpoint
         detection.book.restore(stored.values())
-        detection.adopt_feeds()
+        detection.adopt()
         # Waiting events are read without ticks.
         for alarm in play(detection, batches[at : max(kill, at)], ticking=False):
             stored[alarm.id] = alarm
@@ -166,7 +166,7 @@ def test_a_standing_feed_alarm_is_held_after_a_restart_without_memory() -> None:
     found = [alarm for s in range(1001, 1020) for alarm in first.tick(s * S, feed(999))]
     second = fresh()
     second.book.restore(found)
-    second.adopt_feeds()
+    second.adopt()
     assert second.settle(1021 * S) == []
     assert second.tick(1021 * S, feed(999)) == []
     assert [alarm.id for alarm in second.tick(1022 * S, feed(1021))] == [found[0].id]

@@ -66,13 +66,13 @@ def test_overlapping_boxes_are_decided_by_the_smaller_code(
         for number, (x, y, width, height) in enumerate(boxes)
     )
     lons, lats = (np.array(axis) / 2 for axis in zip(*points, strict=True))
-    assert AreaIndex(areas).locate(lats, lons).tolist() == plainly(areas, lats, lons)
+    assert AreaIndex([areas]).locate(lats, lons)[0].tolist() == plainly(areas, lats, lons)
 
 
 def test_a_shared_border_belongs_to_the_smaller_code_whatever_the_order() -> None:
     west, east = area("2", shapely.box(0, 0, 1, 1)), area("1", shapely.box(1, 0, 2, 1))
-    assert AreaIndex([west, east]).locate([0.5, 0.5, 0.5], [0.5, 1.0, 1.5]).tolist() == ["2", "1", "1"]
-    assert AreaIndex([east, west]).locate([0.5], [1.0]).tolist() == ["1"]
+    assert AreaIndex([[west, east]]).locate([0.5, 0.5, 0.5], [0.5, 1.0, 1.5])[0].tolist() == ["2", "1", "1"]
+    assert AreaIndex([[east, west]]).locate([0.5], [1.0])[0].tolist() == ["1"]
 
 
 def test_two_mahallas_of_one_name_stay_apart(tmp_path: Path) -> None:

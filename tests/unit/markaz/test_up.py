@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from city.config import CityProfile, Config
+from city.config import CityProfile, Config, Ingest, Mqtt
 from markaz.embedded import with_urls
 from markaz.live import has_items
-from markaz.up import child_environ, without_secrets
+from markaz.up import child_environ, ingest_commands, without_secrets
 
 CITIES = {"tashkent": CityProfile(names={"en": "T"}, bounds=(69, 41, 70, 42), timezone="Asia/Tashkent")}
 
@@ -57,3 +57,14 @@ def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
 )
 def test_a_list_answer_holds_something_or_not(body: str, expected: bool) -> None:
     assert has_items(body) is expected
+
+
+def test_one_worker_a_part_or_so_many_of_a_group() -> None:
+    assert ingest_commands(Config(cities=CITIES)) == [("ingest", ["ingest"])]
+    parts = Ingest(parts={"buses": ("a/#",), "cameras": ("b/#",)})
+    assert [words for _, words in ingest_commands(Config(cities=CITIES, ingest=parts))] == [
+        ["ingest", "--worker", "buses"],
+        ["ingest", "--worker", "cameras"],
+    ]
+    group = Config(cities=CITIES, mqtt=Mqtt(url="mqtt://broker"), ingest=Ingest(share="city", workers=2))
+    assert [name for name, _ in ingest_commands(group)] == ["ingest-1", "ingest-2"]
