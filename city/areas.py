@@ -117,7 +117,7 @@ class AreaIndex:
         self._columns_per_deg, self._rows_per_deg = 1 / cell_lon, 1 / cell_lat
         # One empty cell around: half of it is enough for what is clipped to it.
         self._west, self._south = west - cell_lon, south - cell_lat
-        self._east, self._north = east + 1.5 * cell_lon, north + 1.5 * cell_lat
+        self._east, self._north = east + 0.5 * cell_lon, north + 0.5 * cell_lat
         border = self._border_cells()
         inner = self._inner_cells(border)
         cells = _ROW * _ROW
@@ -153,9 +153,7 @@ class AreaIndex:
         x0, y0 = points[same_ring].T
         x1, y1 = points[same_ring + 1].T
         # Every segment in every row that it crosses …
-        first = np.floor((np.minimum(y0, y1) - _SLACK_DEG) * self._rows_per_deg).astype(np.int64)
-        last = np.floor((np.maximum(y0, y1) + _SLACK_DEG) * self._rows_per_deg).astype(np.int64)
-        segments, rows = _spans(first, last)
+        segments, rows = _spans(*_crossed(y0, y1, self._rows_per_deg))
         x0, y0, dx, dy = x0[segments], y0[segments], (x1 - x0)[segments], (y1 - y0)[segments]
         level = dy == 0
         dy[level] = 1.0
@@ -163,9 +161,7 @@ class AreaIndex:
         leaves = np.where(level, 1.0, (((rows + 1) / self._rows_per_deg + _SLACK_DEG) - y0) / dy)
         xa, xb = x0 + np.clip(enters, 0, 1) * dx, x0 + np.clip(leaves, 0, 1) * dx
         # … and there in every column.
-        first = np.floor((np.minimum(xa, xb) - _SLACK_DEG) * self._columns_per_deg).astype(np.int64)
-        last = np.floor((np.maximum(xa, xb) + _SLACK_DEG) * self._columns_per_deg).astype(np.int64)
-        pieces, columns = _spans(first, last)
+        pieces, columns = _spans(*_crossed(xa, xb, self._columns_per_deg))
         return np.unique((numbers[segments][pieces] * _ROW + rows[pieces]) * _ROW + columns)
 
     def _inner_cells(self, border: Ints) -> Ints:
@@ -183,6 +179,14 @@ class AreaIndex:
             self._south + (rows + 0.5) / self._rows_per_deg,
         )
         return _spans(left[inside], right[inside])[1]
+
+
+def _crossed(a_deg: Floats, b_deg: Floats, cells_per_deg: float) -> tuple[Ints, Ints]:
+    """The first and last row, or column, of what lies from a to b."""
+    first = np.floor((np.minimum(a_deg, b_deg) - _SLACK_DEG) * cells_per_deg)
+    last = np.floor((np.maximum(a_deg, b_deg) + _SLACK_DEG) * cells_per_deg)
+    # In a city of a few centimetres the slack is more than a cell.
+    return np.clip(first, 0, _ROW - 1).astype(np.int64), np.clip(last, 0, _ROW - 1).astype(np.int64)
 
 
 def _spans(first: Ints, last: Ints) -> tuple[Ints, Ints]:
