@@ -417,11 +417,17 @@ def _check_scheme(url: str, schemes: tuple[str, ...]) -> str:
     if url != "embedded" and (not separator or scheme not in schemes or not rest):
         allowed = ", ".join(f"{scheme}://…" for scheme in schemes)
         raise ValueError(f"expected embedded or {allowed}")
-    if url != "embedded" and scheme != "unix":
-        parts = urlsplit(url)  # raises ValueError for a broken address
+    if url == "embedded" or scheme == "unix":
+        return url
+    clustered = scheme.endswith("-cluster")
+    user, at, places = rest.rpartition("@")
+    for place in places.split(",") if clustered else [places]:
+        parts = urlsplit(f"{scheme}://{user}{at}{place}")  # raises ValueError for a broken address
         if not parts.hostname:
             raise ValueError("a host is missing")
         _ = parts.port  # raises ValueError for what is no port
+        if clustered and parts.path.strip("/"):
+            raise ValueError("a cluster has no numbered databases")
         if scheme.startswith("redis") and not re.fullmatch(r"/?\d*", parts.path):
             raise ValueError("the path of a Redis address is the number of a database")
     return url

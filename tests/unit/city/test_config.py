@@ -214,3 +214,33 @@ def test_a_secret_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_two_cities_never_share_a_session_of_the_broker() -> None:
     names = {load_config(SHIPPED, {"MARKAZ_CITY": city}).ingest_client_id for city in ("tashkent", "helsinki")}
     assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["redis-cluster://a:7000,b:7001", "redis-cluster://user:word@a:7000,b", "rediss-cluster://a"]
+)
+def test_a_cluster_is_named_by_some_of_its_nodes(url: str) -> None:
+    assert load_config(SHIPPED, {"MARKAZ_REDIS__URL": url}).redis.url == url
+
+
+@pytest.mark.parametrize("url", ["redis-cluster://a:7000,:7001", "redis-cluster://a:x", "redis-cluster://a/1"])
+def test_a_cluster_address_that_cannot_be_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"redis\.url"):
+        load_config(SHIPPED, {"MARKAZ_REDIS__URL": url})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"MARKAZ_INGEST__SHARE": "city"}, "ingest.share"),
+        (
+            {"MARKAZ_INGEST__SHARE": "c", "MARKAZ_MQTT__URL": "mqtt://b", "MARKAZ_INGEST__PARTS": "{a: [x/#]}"},
+            "exclude each other",
+        ),
+        ({"MARKAZ_INGEST__PARTS": "{a: [x/#/y]}"}, "not an MQTT topic filter"),
+        ({"MARKAZ_INGEST__SHARE": "a/b", "MARKAZ_MQTT__URL": "mqtt://b"}, "ingest.share"),
+    ],
+)
+def test_shares_and_parts_that_cannot_work_are_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(SHIPPED, given)
