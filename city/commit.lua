@@ -205,8 +205,12 @@ write(KEYS[5], sums)
 for name, by in pairs(counted) do redis.call('HINCRBY', KEYS[2], name, by) end
 local last = {}
 for feed in pairs(heard) do
-  last[#last + 1] = feed .. ':last_ms'
-  last[#last + 1] = ARGV[3]
+  -- Messages that are taken in again later do not make a silent feed speak.
+  local before = redis.call('HGET', KEYS[2], feed .. ':last_ms')
+  if not before or tonumber(before) < tonumber(ARGV[3]) then
+    last[#last + 1] = feed .. ':last_ms'
+    last[#last + 1] = ARGV[3]
+  end
 end
 write(KEYS[2], last)
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[4], ring, ARGV[5]) end

@@ -146,6 +146,14 @@ NAMES: tuple[Name, ...] = (
         "`cursor:<p>` stream ids read so far, `state` the worker's own JSON",
     ),
     Name(
+        "markaz:{<city>}:held:<worker>",
+        "string",
+        "a minute after its holder's last word",
+        "rejects",
+        "rejects",
+        "who works under a name that only one may have",
+    ),
+    Name(
         "markaz:{<city>}:workers",
         "hash",
         "until the worker leaves",
@@ -213,6 +221,9 @@ class Keys:
 
     def checkpoint(self, worker: str) -> str:
         return f"{self._city}checkpoint:{worker}"
+
+    def held(self, worker: str) -> str:
+        return f"{self._city}held:{worker}"
 
     def workers(self) -> str:
         return f"{self._city}workers"

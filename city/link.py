@@ -27,7 +27,6 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 _CONNECT_TIMEOUT_S = 2.0
@@ -43,7 +42,12 @@ _PASSING = (
     ReadOnlyError,
     TryAgainError,
 )
-_PASSING_WORDS = ("MISCONF", "NOREPLICAS", "BUSY")
+# UNBLOCKED: who waited for a stream on a node that has just become a replica.
+_PASSING_WORDS = ("MISCONF", "NOREPLICAS", "BUSY", "UNBLOCKED")
+# What redis-py raises; the errors of its cluster client are a family of their own.
+ERRORS = (RedisError, RedisClusterException, OSError)
+# A reader has a connection a stream, and a node may have every partition.
+_CONNECTIONS_MAX = 1000
 
 
 class StoreDown(Exception):
@@ -80,17 +84,24 @@ class Link:
         self.clustered = urlsplit(url).scheme in {"redis-cluster", "rediss-cluster"}
         self._url = url
         self._password = password
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._durability = durability
         self._client: Any = None
+        self._stale = False  # who has which slot may have changed
         self._wires: dict[str, Any] = {}  # node → the connection that its scripts go through
 
     @property
     def client(self) -> Any:
-        """redis.Redis or RedisCluster; a cluster is asked for its nodes at first use."""
-        if self._client is None:
-            self._client = self._cluster() if self.clustered else self._single()
-        return self._client
+        """redis.Redis or RedisCluster; a cluster is asked for its nodes at first use and after every loss."""
+        client, stale, self._stale = self._client, self._stale, False
+        if client is None:
+            client = self._cluster() if self.clustered else self._single()
+        elif stale and self.clustered:
+            # None of the nodes that it knows may be left: the next try begins with the address of the settings.
+            self._client = None
+            client.nodes_manager.initialize()
+        self._client = client
+        return client
 
     def close(self) -> None:
         self.hang_up()
@@ -101,8 +112,13 @@ class Link:
         """What `call(client)` answers."""
         try:
             return call(self.client)
-        except (RedisError, OSError) as error:
-            raise self._told(error) from error
+        except ERRORS as error:
+            raise self.told(error) from error
+
+    def ping(self) -> None:
+        """Raises StoreDown when the store, or a master of it, does not answer."""
+        nodes = {"target_nodes": RedisCluster.PRIMARIES} if self.clustered else {}
+        self.run(lambda client: client.ping(**nodes))
 
     def together(self, fill: Callable[[Any], None], *, transaction: bool = False) -> list[Any]:
         """The answers of the commands that `fill(pipeline)` gives, in one round trip."""
@@ -125,7 +141,7 @@ class Link:
                 by_wire.setdefault(self._node_of(call.keys[0]), []).append(at)
             parts: list[_Part] = []
             for node, numbers in by_wire.items():
-                wire = self._wire(node)
+                wire = self._wire(node, calls[numbers[0]].keys[0])
                 commands = [
                     ("EVALSHA", wire.shas[calls[at].script], len(calls[at].keys), *calls[at].keys, *calls[at].arguments)
                     for at in numbers
@@ -135,10 +151,17 @@ class Link:
                     wire.connection.pack_commands([*commands, wait] if wait else commands), check_health=False
                 )
                 parts.append(_Part(wire, numbers))
-        except (RedisError, OSError) as error:
+        except ERRORS as error:
             self.hang_up()
-            raise self._told(error) from error
+            raise self.told(error) from error
         return Pending(self, parts, len(calls))
+
+    def call(self, call: Call) -> Any:
+        """What one call answers, whatever else is on its way; raises StoreDown or StoreRefused.
+
+        It waits for no disk and no replica.
+        """
+        return self.run(lambda client: client.eval(call.script, len(call.keys), *call.keys, *call.arguments))
 
     def hang_up(self) -> None:
         """Forget the script connections and with them every answer that is still to come."""
@@ -146,29 +169,22 @@ class Link:
         for wire in wires.values():
             wire.connection.disconnect()
             wire.pool.release(wire.connection)
-        if self.clustered:
-            # Who has which slot is asked anew.
-            self._client = None
+        self._stale = True
 
     def pool_of(self, key: str) -> Any:
         """The connections to the node that has `key`."""
-        node = self._node_of(key)
-        client = self.client.get_node(node_name=node).redis_connection if node else self.client
+        client = self.client
+        if self.clustered:
+            client = client.get_redis_connection(client.get_node_from_key(key))
         return client.connection_pool
 
     def _node_of(self, key: str) -> str:
-        if not self.clustered:
-            return ""
-        node = self.client.get_node_from_key(key)
-        if node is None:
-            raise RedisClusterException(f"no node has the slot of {key}")
-        return str(node.name)
+        return str(self.client.get_node_from_key(key).name) if self.clustered else ""
 
-    def _wire(self, node: str) -> _Wire:
+    def _wire(self, node: str, key: str) -> _Wire:
         wire = self._wires.get(node)
         if wire is None:
-            client = self.client.get_node(node_name=node).redis_connection if node else self.client
-            wire = self._wires[node] = _Wire(client.connection_pool)
+            wire = self._wires[node] = _Wire(self.pool_of(key))
         return wire
 
     def _wait(self) -> tuple[Any, ...] | None:
@@ -177,12 +193,15 @@ class Link:
             return ("WAITAOF", 1, replicas, int(timeout_s * 1000))
         return ("WAIT", replicas, int(timeout_s * 1000)) if replicas else None
 
-    def enough(self, answer: Any) -> bool:
-        """Whether those who must have the write have it, by the answer of WAITAOF or WAIT."""
+    def lack(self, answer: Any) -> StoreDown | None:
+        """Who of those who must have the write does not have it yet, by the answer of WAITAOF or WAIT."""
         disk, replicas, _ = self._durability
         if isinstance(answer, Exception):
-            return False
-        return bool(answer[0] >= 1 and answer[1] >= replicas) if disk else bool(answer >= replicas)
+            return StoreDown(f"not as durable as asked for: {answer}")
+        on_disk, copies = answer if disk else (1, answer)
+        if on_disk >= 1 and copies >= replicas:
+            return None
+        return StoreDown(f"written, but on disk: {bool(on_disk)}, replicas: {copies} of {replicas}")
 
     @property
     def waits(self) -> bool:
@@ -196,29 +215,32 @@ class Link:
         return redis.Redis.from_url(self._url, **self._settings(), **keepalive)
 
     def _cluster(self) -> Any:
-        parts = urlsplit(self._url)
-        nodes = [_cluster_node(place) for place in parts.netloc.rpartition("@")[2].split(",")]
+        url = urlsplit(self._url)
+        login, at, places = url.netloc.rpartition("@")
+        first, *others = places.split(",")
+        scheme = url.scheme.removesuffix("-cluster")
         return RedisCluster(
-            startup_nodes=nodes,
-            username=parts.username,
-            password=self._password or parts.password,
-            ssl=parts.scheme == "rediss-cluster",
-            **{name: value for name, value in self._settings().items() if name != "password"},
+            url=url._replace(scheme=scheme, netloc=f"{login}{at}{first}").geturl(),
+            startup_nodes=[_cluster_node(place) for place in others],
+            max_connections=_CONNECTIONS_MAX,
+            **self._settings(),
         )
 
     def _settings(self) -> dict[str, Any]:
         return {
             "password": self._password,
-            "socket_timeout": self._timeout_s,
+            "socket_timeout": self.timeout_s,
             "socket_connect_timeout": _CONNECT_TIMEOUT_S,
             # Our callers decide when to try again: a hidden retry would only delay their word of it.
             "retry": Retry(NoBackoff(), 0),
         }
 
-    def _told(self, error: BaseException) -> StoreDown | StoreRefused:
-        if self.clustered and not isinstance(error, ResponseError):
-            self._client = None
-        return told(error)
+    def told(self, error: BaseException) -> StoreDown | StoreRefused:
+        """What an error means for who asked; after a loss the cluster is asked for its nodes."""
+        found = told(error)
+        if isinstance(found, StoreDown):
+            self._stale = True
+        return found
 
 
 def told(error: BaseException) -> StoreDown | StoreRefused:
@@ -235,7 +257,7 @@ class _Wire:
     def __init__(self, pool: Any) -> None:
         self.pool = pool
         self.connection = pool.get_connection()
-        self.shas = _Shas(self.connection)
+        self.shas = _Shas(pool)
         wire_socket = self.connection._sock
         if wire_socket is not None and wire_socket.family != socket.AF_UNIX:
             wire_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
@@ -244,13 +266,18 @@ class _Wire:
 class _Shas(dict[bytes, bytes]):
     """Script → its name on this connection's node; loaded when first asked for."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, pool: Any) -> None:
         super().__init__()
-        self._connection = connection
+        self._pool = pool
 
     def __missing__(self, script: bytes) -> bytes:
-        self._connection.send_command("SCRIPT", "LOAD", script)
-        sha: bytes = self._connection.read_response()
+        # By another connection: on this one the answers of calls may be on their way.
+        connection = self._pool.get_connection()
+        try:
+            connection.send_command("SCRIPT", "LOAD", script)
+            sha: bytes = connection.read_response()
+        finally:
+            self._pool.release(connection)
         self[script] = sha
         return sha
 
@@ -277,7 +304,7 @@ class Pending:
         """Whether every node has begun to answer, or is lost."""
         try:
             return all(part.wire.connection.can_read(0) for part in self._parts)
-        except (RedisError, OSError):
+        except ERRORS:
             return True
 
     def answers(self) -> list[Any]:
@@ -286,18 +313,17 @@ class Pending:
         After a StoreDown the link has hung up: what else was on its way is unanswered too.
         """
         found: list[Any] = [StoreDown("no answer")] * self._calls
-        lost: StoreDown | None = None
         for wire, numbers in self._parts:
             try:
                 for at in numbers:
                     found[at] = _answer(wire.connection)
-                if self._link.waits and not self._link.enough(_answer(wire.connection)):
-                    raise RedisTimeoutError("written, but not yet as durable as asked for")
-            except (RedisError, OSError) as error:
-                lost = StoreDown(str(error) or type(error).__name__)
+                lack = self._link.lack(_answer(wire.connection)) if self._link.waits else None
+            except ERRORS as error:
+                lack = StoreDown(str(error) or type(error).__name__)
+            if lack is not None:
                 for at in numbers:
-                    found[at] = lost
-        if lost is not None or any(isinstance(answer, StoreDown) for answer in found):
+                    found[at] = lack
+        if any(isinstance(answer, StoreDown) for answer in found):
             self._link.hang_up()
         return found
 
@@ -311,5 +337,6 @@ def _answer(connection: Any) -> Any:
 
 
 def _cluster_node(place: str) -> ClusterNode:
-    host, _, port = place.rpartition(":")
-    return ClusterNode(host or place, int(port) if host else 6379)  # type: ignore[no-untyped-call]
+    """Of host, host:port or [address]:port."""
+    parts = urlsplit(f"//{place}")
+    return ClusterNode(parts.hostname, parts.port or 6379)  # type: ignore[no-untyped-call]

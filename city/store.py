@@ -118,7 +118,7 @@ class Store(RejectStore):
 
     def ping(self) -> None:
         """Raises StoreDown when the store does not answer."""
-        self.link.run(lambda client: client.ping())
+        self.link.ping()
 
     # --- ingest ---------------------------------------------------------------------------
 
@@ -158,10 +158,8 @@ class Store(RejectStore):
             if reading.feed
         ]
         if rejects:
-            call = self.commits.reject_call(f"{worker}:duplicates", number, rejects, b"", counted=False)
-            (answer,) = self.link.send([call]).answers()
-            if isinstance(answer, Exception):
-                raise answer
+            # Not among the batches on their way: their answers would be taken for this one's.
+            self.link.call(self.commits.reject_call(f"{worker}:duplicates", number, rejects, b"", counted=False))
 
     def last_batch(self, worker: str) -> int:
         """The highest batch number that the store has of a worker, -1 if none."""
@@ -272,22 +270,21 @@ class Store(RejectStore):
 
     def claim(self, worker: str, holder: str, *, keep_s: int) -> bool:
         """Hold, or hold on to, a worker's name for `keep_s`; False while another holder has it."""
-        key = self.keys.checkpoint(worker)
+        key = self.keys.held(worker)
 
         def fill(pipe: Any) -> None:
-            pipe.hsetnx(key, "holder", holder)
-            pipe.expire(key, keep_s, nx=True)  # also where a holder was killed before it could say how long
-            pipe.hget(key, "holder")
+            pipe.set(key, holder, nx=True, ex=keep_s)
+            pipe.get(key)
 
-        if self.link.together(fill, transaction=True)[-1] != holder.encode():
+        if self.link.together(fill)[-1] != holder.encode():
             return False
         self.link.run(lambda client: client.expire(key, keep_s))
         return True
 
     def release(self, worker: str, holder: str) -> None:
         """Give a claimed name back."""
-        key = self.keys.checkpoint(worker)
-        if self.link.run(lambda client: client.hget(key, "holder")) == holder.encode():
+        key = self.keys.held(worker)
+        if self.link.run(lambda client: client.get(key)) == holder.encode():
             self.link.run(lambda client: client.delete(key))
 
     # --- workers of the streams ---------------------------------------------------------------

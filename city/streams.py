@@ -6,17 +6,17 @@ no command may join: each is waited for on a connection of its own.
 
 from __future__ import annotations
 
-import select
+import selectors
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import AskError, TryAgainError
 
-from city.link import Link, told
+from city.link import ERRORS, Link
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
-# A question that the store has not answered for so long is asked anew, on another connection if need be.
+# How long the store holds one question; then it is asked anew.
 _ASK_MS = 1000
 
 
@@ -36,14 +36,15 @@ class Streams:
             answer = self._link.run(lambda client: client.xread(dict(cursors), count=count, block=block_ms))
             return [(name.decode(), entries) for name, entries in _items(answer)]
         try:
-            return list(self._each(cursors, block_ms, count))
-        except (RedisError, OSError) as error:
+            self._ask(cursors, count)
+            return self._take(cursors, block_ms)
+        except ERRORS as error:
             for name in cursors:
                 self._forget(name)
-            self._link.hang_up()
-            raise told(error) from error
+            raise self._link.told(error) from error
 
-    def _each(self, cursors: Mapping[str, str], block_ms: int, count: int) -> Iterator[tuple[str, Entries]]:
+    def _ask(self, cursors: Mapping[str, str], count: int) -> None:
+        """See to it that there is a question on its way for every stream."""
         for name, cursor in cursors.items():
             asked = self._asked.get(name)
             if asked is not None and asked.cursor != cursor:
@@ -51,21 +52,43 @@ class Streams:
                 asked = None
             if asked is None:
                 self._asked[name] = _Asked(self._link, name, cursor, count)
-        waiting = {self._asked[name].socket: name for name in cursors}
+
+    def _take(self, cursors: Mapping[str, str], block_ms: int) -> list[tuple[str, Entries]]:
+        """The answers that there are now, or that come within `block_ms`."""
+        found: list[tuple[str, Entries]] = []
         until = time.monotonic() + block_ms / 1000
-        found = False
-        while not found and waiting:
-            readable, _, _ = select.select(list(waiting), [], [], max(0.0, until - time.monotonic()))
-            if not readable:
-                return
-            for ready in readable:
-                name = waiting[ready]
-                entries = self._asked[name].answer()
-                if entries:
-                    found = True
-                    yield name, entries
-                    self._asked[name].cursor = entries[-1][0].decode()
-                self._asked[name].ask()
+        # select() itself ends at file 1024, which a dashboard with many screens passes.
+        with selectors.DefaultSelector() as selector:
+            for name in cursors:
+                selector.register(self._asked[name].socket, selectors.EVENT_READ, name)
+            while not found:
+                ready = selector.select(max(0.0, until - time.monotonic()))
+                for key, _ in ready:
+                    name = key.data
+                    try:
+                        entries = self._asked[name].answer()
+                    except (AskError, TryAgainError) as error:
+                        # Its slot moves, or has moved, to another node: that one is asked next time, nothing is lost.
+                        self._link.told(error)
+                        selector.unregister(key.fileobj)
+                        self._forget(name)
+                        continue
+                    if entries:
+                        found.append((name, entries))
+                    self._asked[name].ask(entries[-1][0].decode() if entries else None)
+                if not ready:
+                    self._check_silence(cursors)
+                    break
+        return found
+
+    def _check_silence(self, cursors: Mapping[str, str]) -> None:
+        """Raise where a node has not answered for longer than it may hold a question."""
+        within_s = max(self._link.timeout_s, 2 * _ASK_MS / 1000)
+        now = time.monotonic()
+        for name in cursors:
+            asked = self._asked.get(name)
+            if asked is not None and now - asked.at > within_s:
+                raise TimeoutError(f"no answer for {within_s:g} s about {name}")
 
     def _forget(self, name: str) -> None:
         asked = self._asked.pop(name, None)
@@ -78,6 +101,7 @@ class _Asked:
 
     def __init__(self, link: Link, name: str, cursor: str, count: int) -> None:
         self.cursor = cursor
+        self.at = 0.0  # of the monotonic clock: when it was asked
         self._name = name
         self._count = count
         self._pool = link.pool_of(name)
@@ -88,7 +112,11 @@ class _Asked:
     def socket(self) -> Any:
         return self._connection._sock
 
-    def ask(self) -> None:
+    def ask(self, cursor: str | None = None) -> None:
+        """Ask for what is behind `cursor`, or again for the same."""
+        if cursor is not None:
+            self.cursor = cursor
+        self.at = time.monotonic()
         self._connection.send_command(
             "XREAD", "COUNT", self._count, "BLOCK", _ASK_MS, "STREAMS", self._name, self.cursor
         )

@@ -143,7 +143,9 @@ def too_fast(readings: Sequence[Reading], memory: Memory, limits: Limits) -> Fou
     return [
         (reading, Problem(RejectReason.IMPOSSIBLE_SPEED, f"{speed:.1f} m/s reported"))
         for reading in readings
-        if isinstance(event := reading.event, VehicleStatus) and (speed := event.speed_mps) is not None and speed > most
+        if (type(event := reading.event) is VehiclePosition or type(event) is VehicleStatus)
+        and (speed := event.speed_mps) is not None
+        and speed > most
     ]
 
 
@@ -157,7 +159,7 @@ def leaps(readings: Sequence[Reading], memory: Memory, limits: Limits) -> Found:
     fixes, speed_max_mps = memory.fixes, limits.speed_max_mps
     for reading in readings:
         event = reading.event
-        if not isinstance(event, VehiclePosition):
+        if type(event) is not VehiclePosition:
             continue
         anchor = fixes.get(event.vehicle_id)
         if anchor is None:

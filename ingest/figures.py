@@ -12,6 +12,8 @@ _BATCH_BOUNDS = (1, 3, 10, 30, 100, 300, 1000)
 _SECONDS_BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 # Of a batch so many readings are looked at for the clocks: enough for a median, and no cost.
 _SAMPLED_PER_BATCH = 8
+# And of a feed so many a second: a minute of them is sorted every second, while messages wait.
+_SAMPLED_PER_S = 30
 _ARRIVALS_KEPT_MS = 60_000
 
 
@@ -57,8 +59,9 @@ class Figures:
         readings = batch.readings
         for reading in readings[:: max(1, len(readings) // _SAMPLED_PER_BATCH)]:
             if reading.feed and not reading.message.retained:
-                age_s = (reading.message.received_ms - reading.event.measured_ms) / 1000
-                self._arrivals.setdefault(reading.feed, []).append((now_ms, age_s))
+                seen = self._arrivals.setdefault(reading.feed, [])
+                if len(seen) < _SAMPLED_PER_S or now_ms - seen[-_SAMPLED_PER_S][0] >= 1000:
+                    seen.append((now_ms, (reading.message.received_ms - reading.event.measured_ms) / 1000))
 
     def snapshot(self, *, at_ms: int, connected: bool, queued: int, in_flight: int) -> WorkerFigures:
         """What the store is told."""

@@ -58,21 +58,36 @@ class LeanClient:
                 self._connect()
             return
         if not self.connected:
-            if now - self._connecting_since > CONNECT_TIMEOUT_S:
+            if now - self._connecting_since > CONNECT_TIMEOUT_S and not self._unread():
                 self._lost("no answer to CONNECT")
         elif self._pinged_at is not None:
-            if now - self._pinged_at > self._keepalive_s:
+            if now - self._pinged_at <= self._keepalive_s:
+                return
+            if self._unread():
+                self._ping(now)
+            else:
                 self._lost("no answer to PINGREQ")
         elif now - self._sent_at >= self._keepalive_s / 2:
             # Before half the time has gone: a broker ends the session after one and a half.
-            self._pinged_at = now
-            self._send(mqtt_wire.PINGREQ)
+            self._ping(now)
+
+    def _ping(self, now: float) -> None:
+        self._pinged_at = now
+        self._send(mqtt_wire.PINGREQ)
+
+    def _unread(self) -> bool:
+        """Whether the broker has said what nobody has read yet, while the queue is full: no silence of its own."""
+        return self._socket is not None and bool(select.select([self._socket], [], [], 0)[0])
 
     def wait_s(self) -> float:
         now = time.monotonic()
         if self._socket is None:
             return max(0.0, self._wait.until - now)
-        return max(0.0, self._sent_at + self._keepalive_s / 2 - now) if self.connected else 0.2
+        if not self.connected:
+            return 0.2
+        if self._pinged_at is not None:
+            return max(0.0, self._pinged_at + self._keepalive_s - now)
+        return max(0.0, self._sent_at + self._keepalive_s / 2 - now)
 
     def _connect(self) -> None:
         settings = self._settings

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
 from city.models import CameraStatus, Event, Facet, FuelReading, PassengerCount
 
@@ -50,7 +50,12 @@ class Suspects:
 
 # The facets whose later messages leave unsaid what earlier ones told.
 Telling = PassengerCount | FuelReading | CameraStatus
-TELLING: tuple[Facet, ...] = (Facet.PASSENGERS, Facet.FUEL, Facet.CAMERA_STATUS)
+_TELLING: frozenset[type[Event]] = frozenset({PassengerCount, FuelReading, CameraStatus})
+
+
+def tells(event: Event) -> TypeGuard[Telling]:
+    """Whether it is one of those. By its type: `isinstance` of what it is not costs eight times as much."""
+    return type(event) in _TELLING
 
 
 @dataclass(slots=True)
@@ -61,24 +66,22 @@ class Memory:
     alone: bool = True
     fixes: Bounded[Fix] = field(default_factory=Bounded)
     suspects: Bounded[Suspects] = field(default_factory=Bounded)
-    told: dict[Facet, Bounded[Telling]] = field(default_factory=lambda: {facet: Bounded() for facet in TELLING})
+    told: dict[Facet, Bounded[Telling]] = field(default_factory=lambda: {kind.facet: Bounded() for kind in _TELLING})
 
-    def lacks(self, event: Event) -> bool:
+    def lacks(self, event: Telling) -> bool:
         """Whether the store may know what this event leaves unsaid."""
         if isinstance(event, PassengerCount):
             complete = event.capacity is not None
         elif isinstance(event, FuelReading):
             complete = event.capacity_l is not None
-        elif isinstance(event, CameraStatus):
-            complete = False  # whether it is a last will depends on the status before it
         else:
-            return False
+            complete = False  # whether a camera's status is a last will depends on the one before it
         return not complete and (not self.alone or event.key not in self.told[event.facet])
 
     def learn(self, events: Iterable[Event]) -> None:
         """Remember the newest of what entities told."""
         for event in events:
-            if isinstance(event, Telling):
+            if tells(event):
                 told = self.told[event.facet]
                 last = told.get(event.key)
                 if last is None or event.measured_ms >= last.measured_ms:

@@ -106,15 +106,15 @@ class Parser:
     """Takes the stream of one connection apart."""
 
     def __init__(self, *, five: bool, connection: int, payload_max_bytes: int) -> None:
-        """Of a payload above `payload_max_bytes` one byte more than that is kept: it will be refused by its size."""
+        """Of a payload above `payload_max_bytes` so much is kept that it will be refused by its size."""
         self._five = five
         self._connection = connection
-        self._packet_max = payload_max_bytes + 70_000  # a topic and properties have 64 KiB at most
-        self._payload_max = payload_max_bytes
+        self._packet_max = payload_max_bytes + 70_000  # a topic has 64 KiB at most
         self._rest = b""
         self._parts: list[bytes] = []  # of a packet that is longer than what was read at once
         self._missing = 0  # bytes that it lacks
         self._kept = 0
+        self._cut = False  # some of it was left out
         self._topics: dict[bytes, str] = {}
 
     def feed(self, data: bytes, received_ms: int, messages: list[Received]) -> list[Control]:
@@ -122,8 +122,9 @@ class Parser:
 
         Raises ProtocolError.
         """
+        cut = False
         if self._missing:
-            data = self._continue(data)
+            data, cut = self._continue(data)
         elif self._rest:
             data, self._rest = self._rest + data, b""
         controls: list[Control] = []
@@ -152,11 +153,18 @@ class Parser:
                 packet_id = data[after] << 8 | data[after + 1] if after + 2 <= following else 0
                 after += 2
             if five and after < following:
+                named = after
                 properties = data[after]
                 after += 1
                 if properties & 0x80:
                     properties, after = _long_length(data, after - 1, following)
+                    if after < 0:
+                        raise ProtocolError("a PUBLISH that ends within a length")
                 after += properties
+                if after > following and cut:
+                    # Not all of its properties are kept. Refused by its size: the broker would send it for ever.
+                    after = named
+            cut = False
             if after > following:
                 raise ProtocolError("a PUBLISH that is shorter than its parts")
             topic = topics.get(name)
@@ -187,17 +195,20 @@ class Parser:
         self._kept = len(data) - at
         self._missing = following - len(data)
 
-    def _continue(self, data: bytes) -> bytes:
-        """More of a long packet: nothing to read while it is not whole."""
+    def _continue(self, data: bytes) -> tuple[bytes, bool]:
+        """More of a long packet, and whether some of it was left out: nothing to read while it is not all there."""
         more = data[: self._missing]
         self._missing -= len(more)
         if self._kept < self._packet_max:
             self._parts.append(more)
             self._kept += len(more)
+        else:
+            self._cut = True
         if self._missing:
-            return b""
+            return b"", False
         packet, self._parts = b"".join(self._parts), []
-        return self._whole(packet) + data[len(more) :]
+        cut, self._cut = self._cut, False
+        return self._whole(packet) + data[len(more) :], cut
 
     def _whole(self, packet: bytes) -> bytes:
         """The packet, cut to what is kept of it, with a length that says so."""
@@ -222,6 +233,8 @@ class Parser:
             codes = body[2:]
             if self._five and codes:
                 length, after = _long_length(codes, 0, len(codes))
+                if after < 0:
+                    raise ProtocolError("a SUBACK that ends within a length")
                 codes = codes[after + length :]
             return Suback(packet_id, tuple(codes))
         if kind == _PINGRESP:

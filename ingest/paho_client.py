@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from ingest.session import CONNECT_TIMEOUT_S, Backoff, Listener, SessionRefused,
 log = structlog.get_logger()
 
 _QUIET_RETAINED = 1  # MQTT 5 retain handling: retained messages at a new subscription only
+_LOOK_AFTER_EVERY_S = 1.0  # that pings are sent and their answers missed in time
 _READ_MAX = 1000  # messages at once, then the batch has its turn
 
 
@@ -35,6 +37,7 @@ class PahoClient:
         self._client: Client | None = None
         self._connection = 0
         self._connecting_since: float | None = None
+        self._looked_after_at = 0.0
         self._was_connected = False
         self._wait = Backoff()
         self._problem: str | None = None
@@ -48,9 +51,11 @@ class PahoClient:
             raise SessionRefused(self._refused)
         now = time.monotonic()
         if self._client is not None and self._client.socket() is not None:
-            if self._connecting_since is not None and now - self._connecting_since > CONNECT_TIMEOUT_S:
+            since = self._connecting_since
+            if since is not None and now - since > CONNECT_TIMEOUT_S and not self._unread():
                 self._give_up("no answer to CONNECT")
-            else:
+            elif now - self._looked_after_at >= _LOOK_AFTER_EVERY_S and not self._unread():
+                self._looked_after_at = now
                 self._client.loop_misc()
             return
         if now < self._wait.until:
@@ -65,8 +70,13 @@ class PahoClient:
 
     def wait_s(self) -> float:
         if self.socket() is not None:
-            return 1.0
+            return _LOOK_AFTER_EVERY_S
         return max(0.0, self._wait.until - time.monotonic())
+
+    def _unread(self) -> bool:
+        """Whether the broker has said what nobody has read yet, while the queue is full: no silence of its own."""
+        connection = self.socket()
+        return connection is not None and bool(select.select([connection], [], [], 0)[0])
 
     def _new_client(self) -> Client:
         settings = self._settings

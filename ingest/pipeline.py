@@ -9,13 +9,13 @@ from msgspec import structs
 from city.areas import Areas
 from city.commits import reject_digest
 from city.config import Config
-from city.models import LOCATED, Case, Event, Facet, Reading, Reject, VehiclePosition
+from city.models import LOCATED, CameraStatus, Case, Event, Facet, Reading, Reject, VehiclePosition
 from city.store import Store
 from ingest.batch import Batch
 from ingest.checks import Limits, as_last_will, find_problems
 from ingest.decode import Decoders
 from ingest.enrich import enrich as enrich_event
-from ingest.memory import Fix, Memory
+from ingest.memory import Fix, Memory, tells
 from ingest.recent import Known
 from ingest.writer import Writer
 
@@ -96,7 +96,7 @@ def recall(batch: Batch, pipeline: Pipeline) -> None:
     wanted: dict[Facet, dict[str, None]] = {}
     for reading in batch.readings:
         event = reading.event
-        if memory.lacks(event):
+        if tells(event) and memory.lacks(event):
             wanted.setdefault(event.facet, {})[event.key] = None
     for facet, keys in wanted.items():
         memory.learn(pipeline.store.latest_of(facet, list(keys)))
@@ -106,7 +106,7 @@ def check(batch: Batch, pipeline: Pipeline) -> None:
     """Only what can be true goes on."""
     memory, limits = pipeline.memory, pipeline.limits
     for reading in batch.readings:
-        if reading.event.facet is Facet.CAMERA_STATUS:
+        if type(reading.event) is CameraStatus:
             reading.event = as_last_will(reading.event, reading.message, memory, limits)
     batch.readings, problems = find_problems(batch.readings, memory, limits)
     batch.rejects += [
@@ -154,7 +154,7 @@ def enrich(batch: Batch, pipeline: Pipeline) -> None:
     """What the entity said before completes what it says now."""
     memory = pipeline.memory
     for reading in batch.readings:
-        if reading.event.facet in memory.told:
+        if tells(reading.event):
             reading.event = enrich_event(reading.event, memory)
             memory.learn((reading.event,))
 

@@ -40,7 +40,7 @@ class Flight:
         self.sent: Sent | None = None  # None: not on its way
         self.refused: list[tuple[Part, str]] = []
         self.duplicates: list[Reading] = []
-        self.sent_at = 0.0  # of the monotonic clock
+        self.sent_at = time.monotonic()
 
 
 class Writer:
@@ -88,6 +88,15 @@ class Writer:
         With `wait` for the first one at least. Raises StoreDown; called again, it sends again what is unanswered.
         """
         done: list[Batch] = []
+        try:
+            self._settle(done, wait=wait)
+        except StoreDown:
+            # What the store has is told first; the next call finds it down again.
+            if not done:
+                raise
+        return done
+
+    def _settle(self, done: list[Batch], *, wait: bool) -> None:
         for flight in list(self._flights):
             if flight.sent is None and flight.parts:
                 self._send(flight)
@@ -102,12 +111,11 @@ class Writer:
             self._collect(flight)
             if flight.refused:
                 self._narrow_all()
-            self._store.keep_duplicates(self._worker, flight.number, flight.duplicates)
+            self._keep_duplicates(flight)
             self.store_s = time.monotonic() - flight.sent_at
             self._flights.popleft()
             done.append(flight.batch)
             wait = False
-        return done
 
     def pendings(self) -> Iterator[Sent]:
         """What is on its way, the oldest first."""
@@ -147,6 +155,13 @@ class Writer:
         # The connection is gone, and with it every answer.
         for flight in self._flights:
             flight.sent = None
+
+    def _keep_duplicates(self, flight: Flight) -> None:
+        try:
+            self._store.keep_duplicates(self._worker, flight.number, flight.duplicates)
+        except StoreRefused as refused:
+            # They are counted, and the state has what they say: only nobody can look at them.
+            log.error("duplicates_refused_by_store", duplicates=len(flight.duplicates), error=str(refused))
 
     # --- what the store refuses -------------------------------------------------------------------
 

@@ -135,7 +135,9 @@ class Replay:
         """Take prepared messages through the last step; returns what of them the store refused."""
         before = self._store.rejects(limit=1)
         last = before[0].entry_id if before else "0-0"
-        batch = Batch([], now_ms())
+        # As of then: a feed that is silent now must not seem to speak.
+        received_ms = [reading.message.received_ms for one in prepared for reading in one.fresh]
+        batch = Batch([], max(received_ms, default=now_ms()))
         batch.readings = [reading for one in prepared for reading in one.fresh]
         batch.rejects = [reject for one in prepared for reject in one.wrong_parts]
         batch.steps_done = len(STEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Tests import what they share as `servers` and `outcomes`; with import mode importlib no folder is on the path.
 sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests" / "unit" / "ingest" / "decode")]
 
-from servers import Mosquitto, Nats, Valkey  # noqa: E402
+from servers import Mosquitto, Nats, Valkey, ValkeyCluster  # noqa: E402
 
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 
@@ -26,14 +27,25 @@ def recordings() -> Path:
 
 
 @pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """A running, empty store."""
+def valkey(tmp_path: Path) -> Iterator[Valkey | ValkeyCluster]:
+    """A running, empty store; with MARKAZ_TEST_STORE=cluster every test gets three masters in its place."""
     directory = tmp_path / "valkey"
     directory.mkdir()
-    server = Valkey(directory)
+    server = ValkeyCluster(directory) if os.environ.get("MARKAZ_TEST_STORE") == "cluster" else Valkey(directory)
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def valkey_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
+    """A running, empty cluster of three masters with a replica each."""
+    directory = tmp_path / "cluster"
+    directory.mkdir()
+    cluster = ValkeyCluster(directory, replicas=True)
+    cluster.start()
+    yield cluster
+    cluster.kill()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from msgspec import structs
+
 from city.mappings import FeedMapping
 from city.models import Reading, Received, Reject, RejectReason
 from ingest.decode import frigate, gtfs_rt, hfp, mapping, native, owntracks, traccar, waltti_apc
@@ -110,7 +112,7 @@ def _refuse_size(read: Read, payload_max_bytes: int) -> Read:
 
 def _too_large(read: Read, message: Received, payload_max_bytes: int) -> Outcome:
     """A reject with the beginning of the payload."""
-    kept = Received(message.topic, message.payload[:_TOO_LARGE_KEPT_BYTES], message.received_ms, message.retained)
+    kept = structs.replace(message, payload=message.payload[:_TOO_LARGE_KEPT_BYTES])
     # An empty payload is refused by every format, under the feed that the topic belongs to.
     feed = read(Received(message.topic, b"", message.received_ms))[0].feed
     detail = (

@@ -206,10 +206,10 @@ class Meter(threading.Thread):
         self.notes: list[tuple[float, int, int]] = []
         self._reader = Store.of(scene.config, timeout_s=1.0)
         self._flow = flow
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._ended.wait(0.05):
             with contextlib.suppress(StoreDown, StoreRefused):
                 received = sum(count.received for count in self._reader.counts())
                 self.notes.append((time.monotonic(), len(self._flow.acknowledged), received))
@@ -227,7 +227,7 @@ class Meter(threading.Thread):
         time.sleep(0.3)  # what would be too much has its time to come
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
         self._reader.close()
 
@@ -276,7 +276,7 @@ def _streamed(store: Store) -> Counter[Name]:
     found: Counter[Name] = Counter()
     while entries := store.read_events(cursors, block_ms=1):
         found.update(
-            (one.event.facet.value, one.event.entity.removeprefix("vehicle:"), one.event.measured_ms)
+            (one.event.facet.value, one.event.entity, one.event.measured_ms)
             for entry in entries
             for one in entry.events
         )

