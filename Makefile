@@ -13,6 +13,8 @@ PACKAGES := analysis city dashboard ingest layouts markaz sim
 MARKAZ_SIMULATE ?= 1
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+# BENCH_INGEST_ARGS=--quick for a try-out of a minute.
+BENCH_INGEST_ARGS ?=
 
 # What is installed is known by the content of what was asked for, and by the place: scripts hold absolute paths.
 key = $(shell { pwd; cat $(1) pyproject.toml; } | cksum | tr ' ' -)
@@ -43,7 +45,8 @@ fmt: $(TEST_STAMP) ## format and repair what can be repaired
 	$(BIN)/ruff check --fix .
 
 bench: $(TEST_STAMP) browser ## measure; results in bench/results/
-	@$(BIN)/python bench/stages.py && exec $(BIN)/python bench/live.py $(BENCH_ARGS)
+	@$(BIN)/python bench/stages.py && $(BIN)/python bench/ingest.py $(BENCH_INGEST_ARGS) && \
+	  exec $(BIN)/python bench/live.py $(BENCH_ARGS)
 
 install: $(RUN_STAMP) ## what `make run` needs, without starting it
 

@@ -4,7 +4,7 @@
 -- nothing the second time and is answered as the first time.
 --
 -- KEYS: batches, counts, events, digests, onboard, then for each group: latest, measured
--- ARGV: worker, batch number, received_ms, oldest stream time to keep (ms), digests, header, then for
+-- ARGV: worker, batch number, received_ms, how long the stream goes back (ms), digests, header, then for
 --       each group a JSON array of its events.
 -- The header is msgpack: a group [facet, feeds, keys, times, lengths, slots, marks, counts] each.
 --   feeds:   one name for all events, or a name each; '' is not counted. A leading '~' marks an event
@@ -38,8 +38,12 @@ redis.call('XLEN', KEYS[3])
 redis.call('HLEN', KEYS[4])
 redis.call('HLEN', KEYS[5])
 
+-- Stream ids are of the store's clock: a worker whose clock jumps must not trim by its own.
+local clock = redis.call('TIME')
+local clock_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
 local duplicates, entry, counted, heard, writes = {}, {}, {}, {}, {}
-local onboard = {}
+local onboard, summed_up = {}, {} -- of vehicles: 'sum:time of its own last number'; which of them changed
 
 local function count(feed, what)
   if feed == '' then return end
@@ -72,14 +76,19 @@ local function split(stamp)
   return tonumber(string.sub(stamp, 1, at - 1)), string.sub(stamp, at + 1)
 end
 
--- The event with who is on board by the running sum.
-local function with_onboard(key, json, given)
+-- The event with who is on board. A running sum goes on from the vehicle's own last number, kept with its time:
+-- who got on got on, in whatever order it is told, but not before that number was said.
+local function with_onboard(key, json, given, ms)
+  local sum, said_ms = string.match(onboard[key] or '0:0', '^(-?%d+):(%d+)$')
+  sum, said_ms = tonumber(sum), tonumber(said_ms)
   if given[2] then
-    onboard[key] = given[2]
-    return json
+    if ms >= said_ms then sum, said_ms = given[2], ms end
+  elseif ms > said_ms then
+    sum = sum + given[1]
   end
-  local sum = (tonumber(onboard[key] or '') or 0) + given[1]
-  onboard[key] = sum
+  onboard[key] = string.format('%d:%d', sum, said_ms)
+  summed_up[key] = true
+  if given[2] then return json end
   return string.sub(json, 1, -2) .. ',"onboard":' .. string.format('%d', sum) .. ',"estimated":true}'
 end
 
@@ -136,7 +145,7 @@ for g = 1, #groups do
           newest[key] = i
           count(feed, 'stored')
         else
-          whole, dropped[i] = false, true
+          whole, dropped[i] = false, 'late'
           late[#late + 1] = string.sub(blob, starts[i], start - 2)
           count(feed, 'late')
         end
@@ -153,7 +162,9 @@ for g = 1, #groups do
   if counts then
     for i = 1, n do
       if not dropped[i] then
-        summed[i] = with_onboard(keys[i], string.sub(blob, starts[i], starts[i] + lengths[i] - 1), counts[i])
+        summed[i] = with_onboard(keys[i], string.sub(blob, starts[i], starts[i] + lengths[i] - 1), counts[i], tonumber(times[i]))
+      elseif dropped[i] == 'late' and not counts[i][2] then
+        with_onboard(keys[i], '', counts[i], tonumber(times[i])) -- who got on got on, in whatever order it is told
       end
     end
   end
@@ -192,27 +203,29 @@ end
 
 for _, one in ipairs(writes) do write(one[1], one[2]) end
 if #entry > 0 then
-  redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[4], '*', unpack(entry))
+  redis.call('XADD', KEYS[3], 'MINID', '~', string.format('%d', math.max(0, clock_ms - ARGV[4])), '*', unpack(entry))
 end
 local sums = {}
-for key, sum in pairs(onboard) do
-  if type(sum) == 'number' then
-    sums[#sums + 1] = key
-    sums[#sums + 1] = sum
-  end
+for key in pairs(summed_up) do
+  sums[#sums + 1] = key
+  sums[#sums + 1] = onboard[key]
 end
 write(KEYS[5], sums)
 for name, by in pairs(counted) do redis.call('HINCRBY', KEYS[2], name, by) end
 local last = {}
+-- A clock that ran ahead for a while must not hide a silent feed afterwards.
+local heard_ms = math.min(tonumber(ARGV[3]), clock_ms)
 for feed in pairs(heard) do
   -- Messages that are taken in again later do not make a silent feed speak.
   local before = redis.call('HGET', KEYS[2], feed .. ':last_ms')
-  if not before or tonumber(before) < tonumber(ARGV[3]) then
+  if not before or tonumber(before) < heard_ms then
     last[#last + 1] = feed .. ':last_ms'
-    last[#last + 1] = ARGV[3]
+    last[#last + 1] = string.format('%d', heard_ms)
   end
 end
 write(KEYS[2], last)
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[4], ring, ARGV[5]) end
-redis.call('HSET', KEYS[1], worker, ARGV[2], ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
+-- The highest, in whatever order they come: a new worker goes on behind it.
+local highest = math.max(number, tonumber(redis.call('HGET', KEYS[1], worker) or number))
+redis.call('HSET', KEYS[1], worker, highest, ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
 return duplicates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
@@ -45,6 +45,10 @@ class Part(Struct):
 
     def __len__(self) -> int:
         return len(self.readings) + len(self.rejects)
+
+    def items(self) -> Iterator[tuple[Reading | Reject, int]]:
+        """Each reading or reject with its digest."""
+        return zip(self.readings or self.rejects, self.digests, strict=True)
 
     def pieces(self, most: int) -> list[Part]:
         """Itself in pieces of `most` readings or rejects."""
@@ -116,8 +120,8 @@ class Commits:
             names += [keys.latest(partition, facet), keys.measured(partition, facet)]
             header.append(group)
             blobs.append(blob)
-        oldest_ms = max(0, now_ms - int(self._keep.events_s * 1000))
-        return Call(_COMMIT, names, [worker, number, now_ms, oldest_ms, packed, _pack(header), *blobs])
+        keep_ms = int(self._keep.events_s * 1000)
+        return Call(_COMMIT, names, [worker, number, now_ms, keep_ms, packed, _pack(header), *blobs])
 
     def order(self, part: Part) -> list[Reading]:
         """The readings in the order in which the script counts them."""

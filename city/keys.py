@@ -79,7 +79,7 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "ingest",
         "ingest",
-        "passengers on board of each vehicle, the sum of those counted in and out",
+        "passengers on board, summed up; a colon; when the vehicle last said a number of its own",
     ),
     Name(
         "markaz:{<city>}:counts",

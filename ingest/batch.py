@@ -17,3 +17,4 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     known: int = 0  # readings and rejects that the store had already
     steps_done: int = 0
+    doubtful: bool = False  # any of them may be known, whether the broker marks it or not

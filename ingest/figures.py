@@ -40,6 +40,7 @@ class Figures:
         self._worker = worker
         self._started_ms = started_ms
         self.received = self.redelivered = self.rejected = self.batches = 0
+        self.age_s: float | None = None  # of what the last batch brought, when it arrived; in the median
         self._batch_messages = _Counted(_BATCH_BOUNDS)
         self._store_s = _Counted(_SECONDS_BOUNDS)
         self._lag_s = _Counted(_SECONDS_BOUNDS)
@@ -57,11 +58,15 @@ class Figures:
         if messages:
             self._lag_s.add(max(0.0, (now_ms - messages[0].received_ms) / 1000))
         readings = batch.readings
+        ages: list[float] = []
         for reading in readings[:: max(1, len(readings) // _SAMPLED_PER_BATCH)]:
             if reading.feed and not reading.message.retained:
+                ages.append((reading.message.received_ms - reading.event.measured_ms) / 1000)
                 seen = self._arrivals.setdefault(reading.feed, [])
                 if len(seen) < _SAMPLED_PER_S or now_ms - seen[-_SAMPLED_PER_S][0] >= 1000:
-                    seen.append((now_ms, (reading.message.received_ms - reading.event.measured_ms) / 1000))
+                    seen.append((now_ms, ages[-1]))
+        if ages:
+            self.age_s = statistics.median(ages)
 
     def snapshot(self, *, at_ms: int, connected: bool, queued: int, in_flight: int) -> WorkerFigures:
         """What the store is told."""

@@ -23,6 +23,9 @@ from ingest.session import Backoff, place
 
 log = structlog.get_logger()
 
+# A broker that was killed may have forgotten acknowledgements, and its mark on what it sends again then.
+_DOUBTFUL_S = 10.0
+
 
 class Intake:
     """Bounded queue and batches of one worker."""
@@ -47,6 +50,7 @@ class Intake:
         self._queue: deque[Received] = deque()
         self._queued_at = 0.0
         self._bytes = 0  # of payloads queued and in hand
+        self._doubtful_until = 0.0  # of the monotonic clock
         self._prepared: Batch | None = None  # taken from the queue, not on its way yet
         self._in_hand = 0  # messages taken from the queue that the store does not have yet
         self._down_since_ms: int | None = None
@@ -90,6 +94,8 @@ class Intake:
 
     def forget_before(self, connection: int) -> None:
         """Drop queued messages that the broker will send again on this connection."""
+        self._doubtful_until = time.monotonic() + _DOUBTFUL_S
+        self._pipeline.writer.recent.ask_anew()
         kept = [one for one in self._queue if not one.packet_id or one.connection >= connection]
         self._bytes -= sum(len(one.payload) for one in self._queue) - sum(len(one.payload) for one in kept)
         self._queue = deque(kept)
@@ -140,7 +146,9 @@ class Intake:
     def _send_next(self) -> None:
         batch = self._prepared
         if batch is None:
-            batch = self._prepared = Batch(self._take(), self._clock_ms())
+            batch = self._prepared = Batch(
+                self._take(), self._clock_ms(), doubtful=time.monotonic() < self._doubtful_until
+            )
         self._pipeline.prepare(batch)
         self._prepared = None
         self._pipeline.writer.send(batch)

@@ -24,6 +24,10 @@ _SUBSCRIBE_ID = 1
 # CONNACK codes for "I do not speak this version": MQTT 5 and, from brokers that only know it, 3.1.1.
 _WRONG_VERSION = frozenset({0x84, 0x01})
 _RECONNECT_SLOWLY_S = 1.0
+# A network that forgets a connection tells nobody: a broker that is silent is asked, and left when it does not answer.
+# By keepalive alone that would take half as long again as its time: 45 s.
+_SILENT_S = 3.0
+_ANSWER_WITHIN_S = 4.0
 
 
 class LeanClient:
@@ -40,7 +44,7 @@ class LeanClient:
         self._connection = 0
         self._connecting_since = 0.0
         self._keepalive_s = settings.keepalive_s
-        self._sent_at = 0.0
+        self._sent_at = self._heard_at = 0.0
         self._pinged_at: float | None = None
         self._wait = Backoff()
         self._problem: str | None = None
@@ -60,20 +64,19 @@ class LeanClient:
         if not self.connected:
             if now - self._connecting_since > CONNECT_TIMEOUT_S and not self._unread():
                 self._lost("no answer to CONNECT")
-        elif self._pinged_at is not None:
-            if now - self._pinged_at <= self._keepalive_s:
-                return
-            if self._unread():
-                self._ping(now)
+        elif now >= self._ask_at():
+            if self._pinged_at is None or self._unread():
+                self._pinged_at = now
+                self._send(mqtt_wire.PINGREQ)
             else:
                 self._lost("no answer to PINGREQ")
-        elif now - self._sent_at >= self._keepalive_s / 2:
-            # Before half the time has gone: a broker ends the session after one and a half.
-            self._ping(now)
 
-    def _ping(self, now: float) -> None:
-        self._pinged_at = now
-        self._send(mqtt_wire.PINGREQ)
+    def _ask_at(self) -> float:
+        """When to send PINGREQ, or to have its answer; seconds of the monotonic clock."""
+        if self._pinged_at is not None:
+            return self._pinged_at + min(_ANSWER_WITHIN_S, self._keepalive_s)
+        # Before half the time has gone: a broker ends the session after one and a half.
+        return min(self._heard_at + _SILENT_S, self._sent_at + self._keepalive_s / 2)
 
     def _unread(self) -> bool:
         """Whether the broker has said what nobody has read yet, while the queue is full: no silence of its own."""
@@ -83,11 +86,7 @@ class LeanClient:
         now = time.monotonic()
         if self._socket is None:
             return max(0.0, self._wait.until - now)
-        if not self.connected:
-            return 0.2
-        if self._pinged_at is not None:
-            return max(0.0, self._pinged_at + self._keepalive_s - now)
-        return max(0.0, self._sent_at + self._keepalive_s / 2 - now)
+        return max(0.0, self._ask_at() - now) if self.connected else 0.2
 
     def _connect(self) -> None:
         settings = self._settings
@@ -107,7 +106,7 @@ class LeanClient:
             five=self._five, connection=self._connection, payload_max_bytes=settings.payload_max_bytes
         )
         self._outgoing.clear()
-        self._pinged_at = None
+        self._pinged_at, self._heard_at = None, self._connecting_since
         self._send(
             mqtt_wire.connect(
                 five=self._five,
@@ -163,6 +162,7 @@ class LeanClient:
         if not data:
             self._lost("the broker closed the connection")
             return
+        self._heard_at = time.monotonic()
         messages: list[Received] = []
         try:
             controls = parser.feed(data, self._listener.clock_ms(), messages)

@@ -65,8 +65,8 @@ def connect(
     session_expiry_s: int,
     receive_maximum: int,
 ) -> bytes:
-    """CONNECT of a session that the broker keeps (clean start off)."""
-    flags = (0x80 if username else 0) | (0x40 if password else 0)
+    """CONNECT of a session that the broker keeps (clean start off), or of a new one without expiry."""
+    flags = (0x80 if username else 0) | (0x40 if password else 0) | (0 if session_expiry_s else 0x02)
     head = _text("MQTT") + bytes([5 if five else 4, flags]) + struct.pack(">H", keepalive_s)
     if five:
         properties = struct.pack(">BIBH", _SESSION_EXPIRY, session_expiry_s, _RECEIVE_MAXIMUM, receive_maximum)

@@ -84,7 +84,7 @@ class PahoClient:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
-            clean_session=None if five else False,
+            clean_session=None if five else settings.session_expiry_s == 0,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -104,7 +104,11 @@ class PahoClient:
             properties.SessionExpiryInterval = settings.session_expiry_s
             properties.ReceiveMaximum = settings.receive_maximum
         client.connect_async(
-            settings.host, settings.port, keepalive=settings.keepalive_s, clean_start=False, properties=properties
+            settings.host,
+            settings.port,
+            keepalive=settings.keepalive_s,
+            clean_start=settings.session_expiry_s == 0,
+            properties=properties,
         )
         return client
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from msgspec import structs
 
 from city.areas import Areas
-from city.commits import reject_digest
 from city.config import Config
-from city.models import LOCATED, CameraStatus, Case, Event, Facet, Reading, Reject, VehiclePosition
+from city.models import LOCATED, CameraStatus, Case, Event, Facet, Reject, VehiclePosition
 from city.store import Store
 from ingest.batch import Batch
 from ingest.checks import Limits, as_last_will, find_problems
@@ -73,20 +72,27 @@ def decode(batch: Batch, pipeline: Pipeline) -> None:
 
 def recognise(batch: Batch, pipeline: Pipeline) -> None:
     """What the broker sends again and the store has already goes no further."""
-    if not any(message.again for message in batch.messages):
+    again = any(message.again for message in batch.messages)
+    if not (again or batch.doubtful):
         return
-    commits = pipeline.store.commits
-
-    def known_as(reading: Reading) -> Known:
-        (part,) = commits.parts([reading], [])
-        return part.partition, part.digests[0]
-
-    again = {id(one): known_as(one) for one in batch.readings if one.message.again}
-    again_rejects = {id(one): (None, reject_digest(one)) for one in batch.rejects if one.message.again}
-    stored = pipeline.writer.recent.knows({*again.values(), *again_rejects.values()})
+    recent = pipeline.writer.recent
+    parts = pipeline.store.commits.parts(batch.readings, batch.rejects)
+    stored: set[Known] = set()
+    if again:
+        marked = {(part.partition, digest) for part in parts for one, digest in part.items() if one.message.again}
+        stored = recent.knows(marked)
+    known: set[int] = set()
+    for part in parts:
+        doubted = recent.may_know(part.partition, part.digests) if batch.doubtful else set()
+        if stored or doubted:
+            known |= {
+                id(one)
+                for one, digest in part.items()
+                if digest in doubted or (one.message.again and (part.partition, digest) in stored)
+            }
     came = len(batch.readings) + len(batch.rejects)
-    batch.readings = [one for one in batch.readings if again.get(id(one)) not in stored]
-    batch.rejects = [one for one in batch.rejects if again_rejects.get(id(one)) not in stored]
+    batch.readings = [one for one in batch.readings if id(one) not in known]
+    batch.rejects = [one for one in batch.rejects if id(one) not in known]
     batch.known = came - len(batch.readings) - len(batch.rejects)
 
 

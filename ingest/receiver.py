@@ -25,6 +25,7 @@ from ingest.intake import Intake
 from ingest.lean_client import LeanClient
 from ingest.paho_client import PahoClient
 from ingest.pipeline import Pipeline
+from ingest.retained import Retained
 from ingest.session import Listener, Session, SessionRefused, SessionSettings
 from ingest.share import Share
 
@@ -33,10 +34,14 @@ log = structlog.get_logger()
 # How long a stop signal waits for the store before what is in hand is left to the broker.
 _STOP_TIMEOUT_S = 5.0
 _IDLE_POLL_S = 0.2
+# Between two reads of the socket: brokers send message by message, and each would be a turn of its own.
+_READ_EVERY_S = 0.001
 _TOTALS_EVERY_S = 60.0
 _FIGURES_EVERY_S = 1.0
 # A leaving worker has all that its session held when nothing more has come for so long.
 _DRAINED_AFTER_S = 2.0
+# NATS, which knows no shares, sends again what the last connection had in hand after its `ack_wait`: 30 s by default.
+_PART_DRAINED_AFTER_S = 35.0
 
 CLIENTS: dict[str, Callable[[SessionSettings, Listener], Session]] = {"lean": LeanClient, "paho": PahoClient}
 
@@ -65,9 +70,14 @@ class Receiver:
             topics=share.topics,
             payload_max_bytes=pipeline.decoders.payload_max_bytes,
         )
+        connect = CLIENTS[config.ingest.client]
         listener = Listener(self._offer, self._intake.forget_before, clock_ms)
-        self.session = CLIENTS[config.ingest.client](settings, listener)
+        self._retained = Retained(settings, connect, listener)
+        self.session = connect(settings, Listener(self._offer, self._retained.resumed, clock_ms))
+        self._leaving = False
+        self._clocks_ahead_s = config.ingest.checks.future_max_s
         self._arrived_at = time.monotonic()
+        self._read_at = 0.0
         self._figures_at = 0.0
         self._totals_at = time.monotonic()
         self._told = (0, 0, 0, 0)
@@ -83,19 +93,36 @@ class Receiver:
 
     def leave(self, stop: threading.Event) -> None:
         """Take what the broker holds for this session, then end it for good; raises SessionRefused."""
+        self._leaving = True
         self._resume(stop)
+        began: float | None = None  # when the session was there
         asked = False
         try:
             while not stop.is_set():
                 self._turn()
-                if self.session.subscribed and not asked:
+                if not self.session.subscribed:
+                    continue
+                if began is None:
+                    began = self._arrived_at = time.monotonic()
+                # The others of a share take what comes from now on. Of a part NATS forgets what is not taken yet.
+                if not asked and (self._share.shared or self._caught_up(time.monotonic() - began)):
                     self.session.unsubscribe()
                     asked, self._arrived_at = True, time.monotonic()
-                if asked and not len(self._intake) and time.monotonic() - self._arrived_at > _DRAINED_AFTER_S:
+                if asked and self._quiet(_DRAINED_AFTER_S):
                     self._store.forget_worker(self._share.worker)
                     break
         finally:
             self._finish(forget=asked and not len(self._intake))
+
+    def _caught_up(self, for_s: float) -> bool:
+        """Whether what comes now was sent since the worker began to leave, `for_s` ago, or nothing comes at all."""
+        age_s = self.figures.age_s
+        # Devices' clocks may run ahead by so much.
+        fresh = age_s is None or age_s + self._clocks_ahead_s < for_s
+        return for_s > _PART_DRAINED_AFTER_S and (fresh or self._quiet(_PART_DRAINED_AFTER_S))
+
+    def _quiet(self, for_s: float) -> bool:
+        return not len(self._intake) and time.monotonic() - self._arrived_at > for_s
 
     def _resume(self, stop: threading.Event) -> None:
         while not stop.is_set() and not self._intake.resume():
@@ -105,13 +132,22 @@ class Receiver:
         """Wait for something to do, and do it."""
         session, intake = self.session, self._intake
         session.connect_if_needed()
+        if not self._leaving:
+            self._retained.turn(session, full=intake.full)
         connection = session.socket()
         waits = [_IDLE_POLL_S, session.wait_s()]
         if (due_in_s := intake.due_in_s()) is not None:
             waits.append(due_in_s)
-        buffered = connection is not None and not intake.full and session.buffered()
         # A full queue leaves the rest to TCP and the broker.
-        reads = [*intake.sockets(), *([connection] if connection is not None and not intake.full else [])]
+        wanted = connection is not None and not intake.full
+        resting_s = self._read_at + _READ_EVERY_S - time.monotonic()
+        if wanted and resting_s > 0:
+            waits.append(resting_s)
+            wanted = False
+        buffered = wanted and session.buffered()
+        reads = [*intake.sockets(), *([connection] if connection is not None and wanted else [])]
+        if wanted and (beside := self._retained.socket()) is not None:
+            reads.append(beside)
         writes = [connection] if connection is not None and session.wants_write() else []
         wait_s = 0.0 if buffered else min(waits)
         if reads or writes:
@@ -120,6 +156,7 @@ class Receiver:
             readable, writable = [], []
             time.sleep(wait_s)
         if connection is not None and (buffered or connection in readable):
+            self._read_at = time.monotonic()
             session.read()
         if writable:
             session.write()
@@ -137,6 +174,7 @@ class Receiver:
         """Store and acknowledge what is in hand; the rest stays in the broker's session."""
         until = time.monotonic() + _STOP_TIMEOUT_S
         self._intake.finish(until)
+        self._retained.close()
         self.session.close(until, forget=forget)
         log.info("stopped", received=self.figures.received, left_to_broker=len(self._intake))
 

@@ -43,7 +43,7 @@ class SessionSettings:
     topics: tuple[str, ...]
     version: str  # auto, 3.1.1 or 5
     keepalive_s: int
-    session_expiry_s: int
+    session_expiry_s: int  # 0: a session that begins and ends with the connection
     receive_maximum: int  # messages that the broker sends before it waits for acknowledgements
     payload_max_bytes: int  # of a longer payload a little more than this is kept
 

@@ -18,6 +18,11 @@ class Share(Struct, frozen=True, kw_only=True):
     topics: tuple[str, ...]  # filters to subscribe to
     alone: bool  # nobody else hears the entities that this worker hears
 
+    @property
+    def shared(self) -> bool:
+        """Whether the broker spreads the messages over the workers."""
+        return not self.alone
+
     @classmethod
     def of(cls, config: Config, name: str | None) -> Share:
         """The part of the worker `name`, of the only one if None; raises ConfigError."""

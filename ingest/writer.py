@@ -39,6 +39,7 @@ class Flight:
         self.parts: deque[tuple[int, Part]] = deque(parts)
         self.sent: Sent | None = None  # None: not on its way
         self.refused: list[tuple[Part, str]] = []
+        self.waiting: deque[Part] = deque()  # pieces of what was refused, in order; not sent yet
         self.duplicates: list[Reading] = []
         self.sent_at = time.monotonic()
 
@@ -109,7 +110,7 @@ class Writer:
                     raise StoreDown(f"no answer for {_ANSWER_WITHIN_S:.0f} s")
                 break
             self._collect(flight)
-            if flight.refused:
+            if flight.refused or flight.waiting:
                 self._narrow_all()
             self._keep_duplicates(flight)
             self.store_s = time.monotonic() - flight.sent_at
@@ -157,6 +158,8 @@ class Writer:
             flight.sent = None
 
     def _keep_duplicates(self, flight: Flight) -> None:
+        if not flight.duplicates:
+            return
         try:
             self._store.keep_duplicates(self._worker, flight.number, flight.duplicates)
         except StoreRefused as refused:
@@ -173,20 +176,16 @@ class Writer:
         for flight in self._flights:
             self._collect(flight)
         for flight in self._flights:
-            while flight.refused:
-                part, error = flight.refused.pop(0)
-                for smaller in _smaller(part, error):
-                    flight.parts.append((self._next_number, smaller))
+            while flight.refused or flight.waiting:
+                # Before what was behind it, one at a time: each partition's messages stay in their order.
+                for part, error in reversed(flight.refused):
+                    flight.waiting.extendleft(reversed(_smaller(part, error)))
+                flight.refused.clear()
+                if flight.waiting:
+                    flight.parts.append((self._next_number, flight.waiting.popleft()))
                     self._next_number += 1
-                while flight.parts:
-                    # One at a time, each answered before the next.
-                    rest = list(flight.parts)[1:]
-                    flight.parts = deque([flight.parts[0]])
-                    try:
-                        self._send(flight)
-                        self._collect(flight)
-                    finally:
-                        flight.parts.extend(rest)
+                    self._send(flight)
+                    self._collect(flight)
 
 
 def _smaller(part: Part, error: str) -> list[Part]:

@@ -81,6 +81,7 @@ class Flow(threading.Thread):
         super().__init__(daemon=True)
         self.messages = messages
         self.acknowledged: list[int] = []
+        self.times: list[float] = []  # of the monotonic clock, when each of them was
         self.unsure: set[int] = set()
         self._port = port
         self._rate = rate
@@ -146,9 +147,11 @@ class Flow(threading.Thread):
         if not data:
             raise OSError("closed")
         self._half += data
+        now = time.monotonic()
         whole = len(self._half) // 4 * 4  # nothing but PUBACKs of four bytes comes here
         for _, packet_id in struct.iter_unpack(">HH", self._half[:whole]):
             self.acknowledged.append(self._waiting.pop(packet_id))
+            self.times.append(now)
         self._half = self._half[whole:]
         return True
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from flow import Flow, Message, load, renumbered
-from rig import Meter, Outcome, Scene, ThreadWorker, count, follow
+from rig import SENT_AGAIN_S, Meter, Outcome, Scene, ThreadWorker, count, follow
 
 _HOUR_MS = 3_600_000
+_AGAIN_AFTER = 50  # messages between one and its repetition
 _TMPFS_BYTES = 96 << 20
 _MNT_DETACH = 2
 
@@ -27,10 +30,11 @@ class Fault:
     # Called in mid-load with the seconds to keep it up; returns when it is over.
     plant: Callable[[Scene, float], None]
     lasts_s: float = 2.0
+    sent_again: bool = False  # the broker has to send again what was on its way
     order: Callable[[list[Message], float], list[Message]] = lambda messages, rate: messages
     proxied: bool = False
     replica: bool = False
-    in_thread: bool = False
+    worker: Literal["any", "process", "thread"] = "any"  # process: it is killed; thread: its clock is set
     small_disk: bool = False
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -45,8 +49,9 @@ def run(
     rate: float,
     vehicles: int,
     lasts_s: float | None = None,
+    in_thread: bool = False,
 ) -> Outcome:
-    """One round: the fault begins after 30 % of the load."""
+    """One round: the fault begins after 30 % of the load; `in_thread`: the worker too, where the fault allows it."""
     flow_of = fault.order(load(messages, vehicles, rate), rate)
     with contextlib.ExitStack() as at_end:
         if fault.small_disk:
@@ -57,7 +62,7 @@ def run(
             client=client,
             proxied=fault.proxied,
             replica=fault.replica,
-            in_thread=fault.in_thread,
+            in_thread=fault.worker == "thread" or (in_thread and fault.worker == "any"),
             settings=fault.settings,
         )
         at_end.callback(scene.close)
@@ -69,7 +74,7 @@ def run(
         fault.plant(scene, fault.lasts_s if lasts_s is None else lasts_s)
         ended = time.monotonic()
         flow.join()
-        meter.wait_for_all()
+        meter.wait_for_all(max(time.monotonic() + 0.3, ended + (SENT_AGAIN_S[broker] if fault.sent_again else 0)))
         meter.stop()
         return count(scene, flow, meter, ended)
 
@@ -162,8 +167,8 @@ def _fail_over(scene: Scene, lasts_s: float) -> None:
 
 
 def _kill_worker(scene: Scene, lasts_s: float) -> None:
-    """Three times, at moments that nobody chose; started again as the supervisor does."""
-    for _ in range(3):
+    """As often as `lasts_s` has seconds, at moments that nobody chose; started again as the supervisor does."""
+    for _ in range(max(1, round(lasts_s))):
         scene.worker.kill()
         time.sleep(0.5)
         scene.worker.start()
@@ -194,10 +199,11 @@ def _jump_clock(scene: Scene, lasts_s: float) -> None:
 
 
 def _twice(messages: list[Message], rate: float) -> list[Message]:
-    """Each message, and within a second again."""
-    later = int(rate / 2)
-    order = sorted(range(2 * len(messages)), key=lambda n: n if n < len(messages) else n - len(messages) + later)
-    return renumbered([messages[n % len(messages)] for n in order])
+    """Each message, and again before its vehicle says something newer: after that it would be late."""
+    found: list[Message] = []
+    for start in range(0, len(messages), _AGAIN_AFTER):
+        found += 2 * messages[start : start + _AGAIN_AFTER]
+    return renumbered(found)
 
 
 def _shuffled(messages: list[Message], rate: float) -> list[Message]:
@@ -212,15 +218,27 @@ def _shuffled(messages: list[Message], rate: float) -> list[Message]:
 
 
 FAULTS: dict[str, Fault] = {
-    "broker_restart": Fault(what="broker restarted (SIGTERM, 2 s away)", plant=_restart_broker),
-    "broker_kill": Fault(what="broker killed (-9, 2 s away)", plant=_kill_broker),
+    "broker_restart": Fault(what="broker restarted (SIGTERM, 2 s away)", plant=_restart_broker, sent_again=True),
+    "broker_kill": Fault(what="broker killed (-9, 2 s away)", plant=_kill_broker, sent_again=True),
     "broker_kill_backlog": Fault(
-        what="broker killed while the worker is away", plant=_kill_broker_with_backlog, lasts_s=4.0
+        what="broker killed while the worker is away",
+        plant=_kill_broker_with_backlog,
+        lasts_s=4.0,
+        sent_again=True,
+        worker="process",
     ),
-    "network_cut": Fault(what="connections to the broker broken, 3 s", plant=_cut, lasts_s=3.0, proxied=True),
-    "network_frozen": Fault(what="nothing gets through, 3 s", plant=_freeze, lasts_s=3.0, proxied=True),
+    "network_cut": Fault(
+        what="connections to the broker broken, 3 s", plant=_cut, lasts_s=3.0, proxied=True, sent_again=True
+    ),
+    "network_frozen": Fault(
+        what="nothing gets through, 3 s", plant=_freeze, lasts_s=3.0, proxied=True, sent_again=True
+    ),
     "network_half_open": Fault(
-        what="nothing for 3 s, then the worker's connection is dead", plant=_half_open, lasts_s=3.0, proxied=True
+        what="nothing for 3 s, then the worker's connection is dead",
+        plant=_half_open,
+        lasts_s=3.0,
+        proxied=True,
+        sent_again=True,
     ),
     "store_restart": Fault(what="store restarted (SIGTERM, 2 s away)", plant=_restart_store),
     "store_kill": Fault(what="store killed (-9, 2 s away)", plant=_kill_store),
@@ -229,12 +247,14 @@ FAULTS: dict[str, Fault] = {
     "store_failover": Fault(
         what="primary killed, replica promoted (`store.replicas: 1`)", plant=_fail_over, lasts_s=1.0, replica=True
     ),
-    "worker_kill": Fault(what="worker killed (-9) three times", plant=_kill_worker),
-    "worker_restart": Fault(what="worker restarted (SIGTERM, 2 s away)", plant=_restart_worker),
-    "disk_full": Fault(what="the store's disk full, 4 s", plant=_fill_disk, lasts_s=4.0, small_disk=True),
-    "clock_jump": Fault(
-        what="worker's clock +1 h, then −1 h, 2 s each", plant=_jump_clock, in_thread=True
+    "worker_kill": Fault(
+        what="worker killed (-9) three times", plant=_kill_worker, lasts_s=3.0, sent_again=True, worker="process"
     ),
+    "worker_restart": Fault(
+        what="worker restarted (SIGTERM, 2 s away)", plant=_restart_worker, sent_again=True, worker="process"
+    ),
+    "disk_full": Fault(what="the store's disk full, 4 s", plant=_fill_disk, lasts_s=4.0, small_disk=True),
+    "clock_jump": Fault(what="worker's clock +1 h, then −1 h, 2 s each", plant=_jump_clock, worker="thread"),
     "duplicates": Fault(what="every message published twice", plant=_nothing, order=_twice),
     "reordered": Fault(what="order shuffled within 5 s", plant=_nothing, order=_shuffled),
 }
@@ -246,7 +266,8 @@ FAULTS: dict[str, Fault] = {
 def can_mount() -> bool:
     """Whether this process may have a small disk of its own."""
     libc = ctypes.CDLL(None, use_errno=True)
-    return os.geteuid() == 0 and libc.mount(b"none", b"/nonexistent", b"tmpfs", 0, None) == -1 and ctypes.get_errno() != 1
+    libc.mount(b"tmpfs", b"/nonexistent", b"tmpfs", 0, None)
+    return ctypes.get_errno() == errno.ENOENT
 
 
 @contextlib.contextmanager

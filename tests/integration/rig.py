@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import getpass
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
-from flow import Flow, Message, Name
+from flow import Flow, Name
 from proxy import Proxy
 from servers import Mosquitto, Nats, Valkey, wait_until
 
@@ -32,8 +32,9 @@ from ingest.share import Share
 from markaz.embedded import broker_config
 
 ROOT = Path(__file__).resolve().parents[2]
-# A broker redelivers within 5 s what a lost connection had in hand; silent for longer, nothing more comes.
-_NOTHING_MORE_S = 9.0
+# When a broker has sent again what a lost connection had in hand: NATS after its ack_wait of 5 s, mosquitto at once.
+SENT_AGAIN_S = {"nats": 6.0, "mosquitto": 1.0}
+_NOTHING_MORE_S = 7.5
 _LAG_S = 1.0
 
 
@@ -45,7 +46,16 @@ class EmbeddedNats(Nats):
         (directory / "nats.conf").write_text(broker_config(directory / "jetstream", self.port, None, None))
 
 
-BROKERS: dict[str, type[EmbeddedNats | Mosquitto]] = {"nats": EmbeddedNats, "mosquitto": Mosquitto}
+class LastingMosquitto(Mosquitto):
+    """Started by root it would become another user, who may not write its sessions into our folder."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        with (directory / "mosquitto.conf").open("a") as settings:
+            settings.write(f"user {getpass.getuser()}\n")
+
+
+BROKERS: dict[str, type[EmbeddedNats | LastingMosquitto]] = {"nats": EmbeddedNats, "mosquitto": LastingMosquitto}
 
 
 class Worker:
@@ -84,9 +94,7 @@ class ThreadWorker:
         self.ahead_ms = 0
         self._store = Store.of(config)
         pipeline = Pipeline(config, Areas([]), self._store)
-        self._receiver = Receiver(
-            config, pipeline, Share.of(config, None), clock_ms=lambda: now_ms() + self.ahead_ms
-        )
+        self._receiver = Receiver(config, pipeline, Share.of(config, None), clock_ms=lambda: now_ms() + self.ahead_ms)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._receiver.run, args=(self._stop,), daemon=True)
 
@@ -139,7 +147,7 @@ class Scene:
         in_thread: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """`proxied`: the worker reaches the broker through `self.wire`; `replica`: the store through `self.store_wire`."""
+        """`proxied`: the worker reaches the broker through `wire`; `replica`: the store through `store_wire`."""
         self.directory = directory
         self.broker = BROKERS[broker](_folder(directory / "broker"))
         self.store = Valkey(_folder(directory / "store"))
@@ -193,17 +201,26 @@ class Scene:
 def follow(scene: Scene, replica: Valkey, primary: Valkey) -> None:
     """Make one store the replica of another and wait until it has everything."""
     with scene.admin(replica) as admin:
+        wait_until(lambda: answers(admin), what="the end of loading")
         admin.link.run(lambda redis: redis.config_set("repl-diskless-sync-delay", 0))
         admin.link.run(lambda redis: redis.replicaof("127.0.0.1", primary.port))
         wait_until(lambda: admin.link.run(lambda redis: redis.info("replication"))["master_link_status"] == "up")
 
 
+def answers(store: Store) -> bool:
+    try:
+        store.ping()
+    except StoreDown:
+        return False
+    return True
+
+
 class Meter(threading.Thread):
-    """Notes, twenty times a second, how many messages are acknowledged and how many the store has counted."""
+    """Notes, twenty times a second, how many messages the store has counted."""
 
     def __init__(self, scene: Scene, flow: Flow) -> None:
         super().__init__(daemon=True)
-        self.notes: list[tuple[float, int, int]] = []
+        self.notes: list[tuple[float, int]] = []
         self._reader = Store.of(scene.config, timeout_s=1.0)
         self._flow = flow
         self._ended = threading.Event()
@@ -212,19 +229,18 @@ class Meter(threading.Thread):
         while not self._ended.wait(0.05):
             with contextlib.suppress(StoreDown, StoreRefused):
                 received = sum(count.received for count in self._reader.counts())
-                self.notes.append((time.monotonic(), len(self._flow.acknowledged), received))
+                self.notes.append((time.monotonic(), received))
 
-    def wait_for_all(self) -> None:
-        """Until all that is acknowledged is counted, or nothing more comes."""
+    def wait_for_all(self, since: float) -> None:
+        """Until all that is acknowledged is counted and, after `since` (monotonic), whatever a broker sends again."""
         changed_at, last = time.monotonic(), -1
         while time.monotonic() - changed_at < _NOTHING_MORE_S:
-            received = self.notes[-1][2] if self.notes else 0
-            if received >= len(self._flow.acknowledged) + len(self._flow.unsure):
+            received = self.notes[-1][1] if self.notes else 0
+            if received >= len(self._flow.acknowledged) and time.monotonic() > since:
                 break
             if received != last:
                 changed_at, last = time.monotonic(), received
             time.sleep(0.05)
-        time.sleep(0.3)  # what would be too much has its time to come
 
     def stop(self) -> None:
         self._ended.set()
@@ -234,8 +250,8 @@ class Meter(threading.Thread):
     def recovery_s(self, since: float, lost: int) -> float:
         """Seconds from `since` (monotonic) until the store lags less than a second behind for good."""
         recovered = since
-        for at, _, received in self.notes:
-            due = max((sent for then, sent, _ in self.notes if then <= at - _LAG_S), default=0)
+        for at, received in self.notes:
+            due = bisect_right(self._flow.times, at - _LAG_S)
             if received < due - lost:
                 recovered = max(recovered, at)
         return recovered - since
@@ -310,9 +326,9 @@ def _wrong_in_state(store: Store, streamed: Counter[Name]) -> int:
         for event in store.latest(facet)
     }
     onboard: Counter[str] = Counter()
-    for partition in range(store.keys.partitions):
-        sums = store.link.run(lambda redis, p=partition: redis.hgetall(store.keys.onboard(p)))
-        onboard.update({vehicle.decode(): int(sum_) for vehicle, sum_ in sums.items()})
+    for name in [store.keys.onboard(partition) for partition in range(store.keys.partitions)]:
+        sums = store.link.run(lambda redis, name=name: redis.hgetall(name))  # type: ignore[misc]
+        onboard.update({vehicle.decode(): int(told.partition(b":")[0]) for vehicle, told in sums.items()})
     wrong_newest = sum(latest.get(key) != newest.get(key) for key in latest.keys() | newest.keys())
     return wrong_newest + sum(onboard[v] != boarded[v] for v in onboard.keys() | boarded.keys())
 

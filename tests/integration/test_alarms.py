@@ -16,8 +16,17 @@ from servers import Valkey, wait_until
 
 from analysis.detection import Detection
 from city.config import Config, load_config
-from city.models import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, Received, VehiclePosition
-from city.store import Store, Tagged, now_ms
+from city.models import (
+    CameraEvent,
+    CameraStatus,
+    Event,
+    FuelReading,
+    PassengerCount,
+    Reading,
+    Received,
+    VehiclePosition,
+)
+from city.store import Store, StoreDown, now_ms
 
 pytestmark = pytest.mark.integration
 
@@ -70,8 +79,11 @@ class City:
 
     def say(self, *events: Event) -> None:
         self._number += 1
-        tagged = [Tagged("sensor/reading", event, Received("t", b"", event.received_ms)) for event in events]
-        self.store.commit("test", self._number, tagged, [], now_ms=now_ms(), events_keep_s=900, rejects_max=100)
+        readings = [Reading("sensor/reading", event, Received("t", b"", event.received_ms)) for event in events]
+        try:
+            self.store.commit("test", self._number, readings, [], now_ms=now_ms())
+        except StoreDown:  # the connection from before its restart; a batch sent twice counts once
+            self.store.commit("test", self._number, readings, [], now_ms=now_ms())
         self.said += events
 
     def found(self) -> dict[str, int | None]:

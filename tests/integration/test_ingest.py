@@ -25,6 +25,7 @@ from city.models import CameraStatus, Facet, FeedCount, VehiclePosition
 from city.store import Store, now_ms
 from ingest.pipeline import Pipeline
 from ingest.receiver import Receiver
+from ingest.share import Share
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,8 +37,18 @@ def broker(request: pytest.FixtureRequest) -> Nats | Mosquitto:
     return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
 
 
-def configured(broker: Nats | Mosquitto, valkey: Valkey, **settings: str) -> Config:
-    environ = {"MARKAZ_MQTT__URL": broker.url, "MARKAZ_REDIS__URL": valkey.url} | settings
+@pytest.fixture(params=["lean", "paho"])
+def client(request: pytest.FixtureRequest) -> str:
+    """Both clients keep the same promises."""
+    return str(request.param)
+
+
+def configured(broker: Nats | Mosquitto, valkey: Valkey, client: str = "lean", **settings: str) -> Config:
+    environ = {
+        "MARKAZ_MQTT__URL": broker.url,
+        "MARKAZ_REDIS__URL": valkey.url,
+        "MARKAZ_INGEST__CLIENT": client,
+    } | {f"MARKAZ_{name}": value for name, value in settings.items()}
     return load_config(ROOT / "config.yaml", environ)
 
 
@@ -46,7 +57,7 @@ class Ingest:
 
     def __init__(self, config: Config) -> None:
         self.store = Store.of(config)
-        self.receiver = Receiver(config, Pipeline(config, Areas([]), self.store))
+        self.receiver = Receiver(config, Pipeline(config, Areas([]), self.store), Share.of(config, None))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.receiver.run, args=(self._stop,))
 
@@ -66,7 +77,7 @@ def running(config: Config, *, subscribed: bool = True) -> Iterator[Ingest]:
     ingest.start()
     try:
         if subscribed:
-            wait_until(lambda: ingest.receiver._subscribed, what="the subscription")
+            wait_until(lambda: ingest.receiver.session.subscribed, what="the subscription")
         yield ingest
     finally:
         ingest.stop()
@@ -147,9 +158,9 @@ def streamed(store: Store) -> list[tuple[str, int]]:
 
 
 def test_every_message_is_stored_once_and_acknowledged(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
-    config, start_ms = configured(broker, valkey), now_ms() - 60_000
+    config, start_ms = configured(broker, valkey, client), now_ms() - 60_000
     with running(config) as ingest:
         for number in range(20):
             for vehicle in range(50):
@@ -161,13 +172,13 @@ def test_every_message_is_stored_once_and_acknowledged(
         assert len(streamed(ingest.store)) == len(set(streamed(ingest.store))) == 1000
     with running(config) as again:
         time.sleep(1.0)
-        assert again.receiver._arrivals == 0, "an acknowledged message came again"
+        assert again.receiver.figures.received == 0, "an acknowledged message came again"
 
 
 def test_what_is_published_while_the_worker_is_away_waits_in_the_broker(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
-    config = configured(broker, valkey)
+    config = configured(broker, valkey, client)
     with running(config):
         pass
     for number in range(300):
@@ -178,10 +189,10 @@ def test_what_is_published_while_the_worker_is_away_waits_in_the_broker(
 
 
 def test_a_killed_store_loses_nothing_and_doubles_nothing(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
     """SIGKILL in mid-stream, away for two seconds, back with its append-only file; twice."""
-    config, start_ms = configured(broker, valkey), now_ms() - 300_000
+    config, start_ms = configured(broker, valkey, client), now_ms() - 300_000
     with running(config) as ingest:
         for number in range(60):
             if number in (20, 40):
@@ -193,7 +204,11 @@ def test_a_killed_store_loses_nothing_and_doubles_nothing(
                 publisher.send(*position(vehicle, start_ms + number * 1000, number))
             time.sleep(0.01)
         publisher.settle()
-        wait_until(lambda: total(ingest.store).received >= 3000, timeout_s=30, what="3,000 messages")
+        try:
+            wait_until(lambda: total(ingest.store).received >= 3000, timeout_s=30, what="3,000 messages")
+        except AssertionError:
+            print("FIGURES", ingest.receiver.figures.received, ingest.receiver.figures.redelivered, len(ingest.receiver._intake), total(ingest.store), len(streamed(ingest.store)))
+            raise
         time.sleep(0.3)
         counts = total(ingest.store)
         assert (counts.received, counts.stored, counts.late, counts.rejected) == (3000, 3000, 0, {})
@@ -202,9 +217,9 @@ def test_a_killed_store_loses_nothing_and_doubles_nothing(
 
 
 def test_a_restarted_broker_is_found_again_within_seconds(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
-    with running(configured(broker, valkey)) as ingest:
+    with running(configured(broker, valkey, client)) as ingest:
         publisher.send(*position(1, now_ms()))
         publisher.settle()
         wait_until(lambda: total(ingest.store).stored == 1, what="the first message")
@@ -213,14 +228,14 @@ def test_a_restarted_broker_is_found_again_within_seconds(
         broker.kill()
         broker.start()
         after = Publisher(broker)
-        wait_until(lambda: ingest.receiver._connected, timeout_s=5, what="the connection")
+        wait_until(lambda: ingest.receiver.session.connected, timeout_s=5, what="the connection")
         after.send(*position(2, now_ms()))
         after.close()
         wait_until(lambda: total(ingest.store).stored == 2, what="the message after the restart")
 
 
-def test_it_starts_before_its_servers_and_waits_for_both(nats: Nats, valkey: Valkey) -> None:
-    config = configured(nats, valkey)
+def test_it_starts_before_its_servers_and_waits_for_both(nats: Nats, client: str, valkey: Valkey) -> None:
+    config = configured(nats, valkey, client)
     nats.kill()
     valkey.kill()
     with running(config, subscribed=False) as ingest:
@@ -228,7 +243,7 @@ def test_it_starts_before_its_servers_and_waits_for_both(nats: Nats, valkey: Val
         valkey.start()
         time.sleep(0.5)
         nats.start()
-        wait_until(lambda: ingest.receiver._subscribed, timeout_s=10, what="the subscription")
+        wait_until(lambda: ingest.receiver.session.subscribed, timeout_s=10, what="the subscription")
 
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -247,9 +262,9 @@ BAD = (
 
 
 def test_bad_input_on_every_topic_costs_one_reject_each_and_nothing_else(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
-    with running(configured(broker, valkey)) as ingest:
+    with running(configured(broker, valkey, client)) as ingest:
         for topic, fields in GOOD.items():
             publisher.send(topic, {"ts": now_ms()} | fields)
             for payload in BAD:
@@ -269,9 +284,9 @@ def test_bad_input_on_every_topic_costs_one_reject_each_and_nothing_else(
 
 
 def test_an_older_message_never_overwrites_a_newer_one(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
-    with running(configured(broker, valkey)) as ingest:
+    with running(configured(broker, valkey, client)) as ingest:
         at_ms = now_ms() - 60_000
         for number in (5, 9, 7, 9, 1, 8):
             publisher.send(*position(1, at_ms + number * 1000, number))
@@ -282,9 +297,9 @@ def test_an_older_message_never_overwrites_a_newer_one(
         assert north_of(ingest.store) == {"bus-1": 9}
 
 
-def test_a_cameras_last_will_takes_it_offline(broker: Nats | Mosquitto, valkey: Valkey) -> None:
+def test_a_cameras_last_will_takes_it_offline(broker: Nats | Mosquitto, client: str, valkey: Valkey) -> None:
     topic = PREFIX + "camera/c/status"
-    with running(configured(broker, valkey)) as ingest:
+    with running(configured(broker, valkey, client)) as ingest:
         camera = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
         camera.will_set(topic, json.dumps({"ts": now_ms(), "online": False}), qos=1, retain=True)
         camera.connect("127.0.0.1", broker.port)
@@ -307,12 +322,12 @@ def test_a_cameras_last_will_takes_it_offline(broker: Nats | Mosquitto, valkey: 
 
 
 def test_a_retained_status_from_yesterday_is_stored_and_not_counted_again(
-    broker: Nats | Mosquitto, valkey: Valkey, publisher: Publisher
+    broker: Nats | Mosquitto, client: str, valkey: Valkey, publisher: Publisher
 ) -> None:
     publisher.send("camera/c/status", {"ts": now_ms() - 86_400_000, "online": False}, retain=True)
     publisher.settle()
     for _ in range(2):
-        with running(configured(broker, valkey)) as ingest:
+        with running(configured(broker, valkey, client)) as ingest:
             wait_until(lambda ingest=ingest: total(ingest.store).stored == 1, what="the status")  # type: ignore[misc]
             time.sleep(0.3)
             assert total(ingest.store).received == 1

@@ -75,6 +75,41 @@ def test_a_shared_border_belongs_to_the_smaller_code_whatever_the_order() -> Non
     assert AreaIndex([[east, west]]).locate([0.5], [1.0])[0].tolist() == ["1"]
 
 
+def test_holes_parts_and_slivers_are_decided_as_plain_geometry_does() -> None:
+    """Holes with an island, a second part, and a strip far thinner than a cell of the grid."""
+    ring = shapely.box(0, 0, 10, 10).difference(shapely.box(2, 2, 8, 8))
+    far = shapely.box(20, 0, 30.001, 3)
+    areas = (
+        area("1", shapely.union(shapely.union(ring, far), shapely.box(4, 4, 5, 5))),
+        area("2", shapely.Polygon([(-1, -1), (31, 12), (31, 12.00001), (-1, -0.99999)])),
+        area("3", shapely.box(1, 1, 9, 9)),
+    )
+    random = np.random.default_rng(5)
+    lons, lats = random.uniform(-2, 32, 20_000), random.uniform(-2, 13, 20_000)
+    # Points along the strip and at the grid's own lines, where rounding decides the cell.
+    lons = np.concatenate([lons, np.linspace(-1, 31, 4097), -1 + 32 / 1024 * np.arange(1025)])
+    lats = np.concatenate([lats, -1 + 13 / 32 * (np.linspace(0, 32, 4097)), -1 + 13.00001 / 1024 * np.arange(1025)])
+    found = AreaIndex([areas]).locate(lats, lons)[0].tolist()
+    assert found == plainly(areas, lats, lons)
+    assert {*found} == {None, "1", "2", "3"}
+
+
+def test_layers_do_not_hide_each_other() -> None:
+    """Each layer has its own answer, wherever the others lie; an empty one has none."""
+    low, high = [area("2", shapely.box(0, 0, 4, 4))], [area("1", shapely.box(2, 2, 6, 6))]
+    found = AreaIndex([low, [], high]).locate([1, 3, 5, 9], [1, 3, 5, 9])
+    assert [layer.tolist() for layer in found] == [["2", "2", None, None], [None] * 4, [None, "1", "1", None]]
+
+
+def test_a_city_smaller_than_the_slack_of_the_grid_is_still_exact() -> None:
+    """Half a metre wide: its cells are smaller than the distance at which a border counts as near."""
+    size = 5e-7
+    areas = tuple(area(str(n), shapely.box(69 + n * size, 41, 69 + (n + 1) * size, 41 + size)) for n in range(2))
+    random = np.random.default_rng(11)
+    lons, lats = random.uniform(69 - size, 69 + 3 * size, 2000), random.uniform(41 - size, 41 + 2 * size, 2000)
+    assert AreaIndex([areas]).locate(lats, lons)[0].tolist() == plainly(areas, lats, lons)
+
+
 def test_two_mahallas_of_one_name_stay_apart(tmp_path: Path) -> None:
     """Mustaqillik exists in Mirzo Ulugʻbek (1726269040) and in Olmazor (1726280001): codes tell them apart.
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from city.config import Config
 from city.models import Alarm, CameraEvent, CameraStatus, Event, Facet, FeedCount
-from city.store import Entry, Store, Stored, StoreDown
+from city.store import Entry, RejectsKept, Store, Stored, StoreDown
 from ingest.alarms import AlarmWorker
 
 CITIES = {"tashkent": {"names": {"en": "Tashkent"}, "bounds": [69.1, 41.1, 69.5, 41.5], "timezone": "Asia/Tashkent"}}
@@ -23,6 +23,7 @@ class Shelf(Store):
         self.kept: dict[str, Alarm] = {}
         self.known: list[Event] = []
         self.writes = 0
+        self.rejects_bytes = 0
         self.down = False
 
     def latest(self, facet: Facet) -> Any:
@@ -30,6 +31,9 @@ class Shelf(Store):
 
     def counts(self) -> list[FeedCount]:
         return []
+
+    def rejects_kept(self) -> RejectsKept:
+        return RejectsKept(messages=1, size_bytes=self.rejects_bytes)
 
     def alarms(self) -> list[Alarm]:
         return list(self.kept.values())
@@ -137,3 +141,14 @@ def test_a_camera_long_offline_is_found_at_the_first_start(shelf: Shelf) -> None
 
 def test_a_state_of_another_version_is_left_behind(shelf: Shelf) -> None:
     assert started(shelf, b'{"fuel_drop": 5}').state() == started(shelf).state()
+
+
+def test_a_reject_stream_near_its_bound_is_an_alarm_until_it_is_emptied(worker: AlarmWorker, shelf: Shelf) -> None:
+    worker.beat(NOW)
+    assert shelf.kept == {}
+    shelf.rejects_bytes = 60 << 20
+    worker.beat(NOW + S)
+    assert [(alarm.rule, alarm.cleared_ms) for alarm in shelf.kept.values()] == [("rejects_full", None)]
+    shelf.rejects_bytes = 10 << 20
+    worker.beat(NOW + 2 * S)
+    assert [alarm.cleared_ms for alarm in shelf.kept.values()] == [NOW + 2 * S]

@@ -68,8 +68,8 @@ def test_a_camera_stays_where_it_was_when_its_will_only_says_offline() -> None:
     )
 
 
-def test_memory_forgets_the_entity_heard_longest_ago() -> None:
+def test_memory_forgets_the_entity_first_heard() -> None:
     kept: Bounded[int] = Bounded(2)
     for name in ("a", "b", "a", "c"):
         kept[name] = 1
-    assert list(kept) == ["a", "c"]
+    assert list(kept) == ["b", "c"]
