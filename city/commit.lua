@@ -227,5 +227,5 @@ write(KEYS[2], last)
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[4], ring, ARGV[5]) end
 -- The highest, in whatever order they come: a new worker goes on behind it.
 local highest = math.max(number, tonumber(redis.call('HGET', KEYS[1], worker) or number))
-redis.call('HSET', KEYS[1], worker, highest, ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
+redis.call('HSET', KEYS[1], worker, string.format('%d', highest), ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
 return duplicates

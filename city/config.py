@@ -96,7 +96,7 @@ class Ingest(Section):
     share: Annotated[str, Field(pattern=r"^[^/+#\s]+$")] | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     parts: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,16}$")], tuple[str, ...]] = Field(default={})
-    batch_max: Annotated[int, Field(ge=1, le=2000)] = 1000
+    batch_max: Annotated[int, Field(ge=1, le=2000)] = 500
     batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5
     batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 2
     queue_max: Annotated[int, Field(ge=1000)] = 20000

@@ -46,5 +46,5 @@ redis.call('SET', KEYS[5], size)
 for name, by in pairs(counted) do redis.call('HINCRBY', KEYS[2], name, by) end
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[4], ring, ARGV[5]) end
 local highest = math.max(number, tonumber(redis.call('HGET', KEYS[1], worker) or number)) -- as in commit.lua
-redis.call('HSET', KEYS[1], worker, highest, ring, ARGV[2] .. ':')
+redis.call('HSET', KEYS[1], worker, string.format('%d', highest), ring, ARGV[2] .. ':')
 return #ARGV

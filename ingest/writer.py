@@ -60,9 +60,11 @@ class Writer:
         return len(self._flights)
 
     def resume(self) -> None:
-        """Go on with the number after the last one that the store has; raises StoreDown."""
+        """Go on behind the last number that the store has; raises StoreDown."""
         if not self._flights:
-            self._next_number = self._store.last_batch(self._worker) + 1
+            # By the clock too: two processes of one name, one of them about to end or started by mistake, must not
+            # give one number to two batches. The store would take the second for the first.
+            self._next_number = max(self._store.last_batch(self._worker) + 1, time.time_ns() // 1000)
 
     def holds(self, batch: Batch) -> bool:
         """Whether a batch is on its way."""

@@ -28,10 +28,10 @@ def recordings() -> Path:
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[Valkey | ValkeyCluster]:
-    """A running, empty store; with MARKAZ_TEST_STORE=cluster every test gets three masters in its place."""
+    """A running, empty store; with TEST_STORE=cluster every test gets three masters in its place."""
     directory = tmp_path / "valkey"
     directory.mkdir()
-    server = ValkeyCluster(directory) if os.environ.get("MARKAZ_TEST_STORE") == "cluster" else Valkey(directory)
+    server = ValkeyCluster(directory) if os.environ.get("TEST_STORE") == "cluster" else Valkey(directory)
     server.start()
     yield server
     server.kill()

@@ -12,6 +12,7 @@ from servers import Valkey
 
 from city.commits import Keep, Part
 from city.keys import Keys, partition_of
+from city.link import Durability
 from city.models import (
     CameraEvent,
     CameraStatus,
@@ -307,6 +308,17 @@ def test_the_last_number_is_the_highest_in_whatever_order_they_are_written(store
     assert store.last_batch("alone") == 6
 
 
+def test_numbers_of_sixteen_digits_are_told_apart(store: Store) -> None:
+    """They begin with the microseconds of a worker's start."""
+    first = 1_777_870_800_123_457
+    commit(store, first, reading("a", NOW))
+    commit(store, first + 64, reading("a", NOW + 1))
+    commit(store, first + 64, reading("a", NOW + 1))
+    store.commit("worker", first + 65, [], [reject()], now_ms=NOW)
+    assert store.last_batch("worker") == first + 65
+    assert feed(store, "vehicle/position") == (2, 2, 0, {})
+
+
 def test_a_refused_part_goes_under_another_number_although_a_later_one_was_written(
     store: Store, redis_: redis.Redis
 ) -> None:
@@ -600,3 +612,105 @@ def test_a_store_that_hangs_is_down_after_the_timeout(valkey: Valkey) -> None:
     commit(store, 2, reading("a", NOW + 1))
     assert feed(store, "vehicle/position") == (2, 2, 0, {})
     store.close()
+
+
+# --- who must have a write ---------------------------------------------------------------------------------------
+
+
+def opened_with(valkey: Valkey, durability: Durability, *, url: str | None = None) -> Store:
+    return Store(url or valkey.url, "tashkent", PARTITIONS, durability=durability)
+
+
+def test_with_durability_disk_an_answer_means_that_it_is_on_disk(valkey: Valkey, redis_: redis.Redis) -> None:
+    store = opened_with(valkey, Durability(disk=True))
+    redis_.config_set("appendfsync", "everysec")
+    for number in range(3):
+        commit(store, number, *(reading(f"v{n}", NOW + number) for n in range(10)))
+    assert feed(store, "vehicle/position") == (30, 30, 0, {})
+    assert redis_.execute_command("WAITAOF", 1, 0, 1)[0] == 1
+    store.close()
+
+
+def test_a_batch_sent_again_is_waited_for_too(valkey: Valkey) -> None:
+    """Its answer says that it was written, and no more: who asks again asks for the disk again."""
+    store = opened_with(valkey, Durability(disk=True))
+    for _ in range(2):
+        assert commit(store, 1, reading("a", NOW)) == []
+    store.commit("worker", 2, [], [reject()], now_ms=NOW)
+    store.commit("worker", 2, [], [reject()], now_ms=NOW)
+    assert len(store.rejects(limit=10)) == 1
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "durability", [Durability(replicas=1, timeout_s=0.2), Durability(disk=True, replicas=1, timeout_s=0.2)]
+)
+def test_what_not_enough_replicas_have_is_not_stored_yet(valkey: Valkey, durability: Durability) -> None:
+    store = opened_with(valkey, durability)
+    for _ in range(2):
+        with pytest.raises(StoreDown, match="replicas"):
+            commit(store, 1, reading("a", NOW))
+    assert feed(store, "vehicle/position") == (1, 1, 0, {}), "written once, and asked for again"
+    store.close()
+
+
+def test_a_store_without_a_file_is_not_durable(valkey: Valkey, redis_: redis.Redis) -> None:
+    redis_.config_set("appendonly", "no")
+    store = opened_with(valkey, Durability(disk=True))
+    with pytest.raises(StoreDown):
+        commit(store, 1, reading("a", NOW))
+    store.close()
+
+
+# --- what passes, and what does not --------------------------------------------------------------------------------
+
+
+def test_a_full_store_is_waited_for(store: Store, redis_: redis.Redis) -> None:
+    redis_.config_set("maxmemory", 1)
+    with pytest.raises(StoreDown):
+        commit(store, 1, reading("a", NOW))
+    redis_.config_set("maxmemory", 0)
+    commit(store, 1, reading("a", NOW))
+    assert feed(store, "vehicle/position") == (1, 1, 0, {})
+
+
+def test_a_store_that_became_a_replica_is_waited_for(store: Store, redis_: redis.Redis) -> None:
+    commit(store, 1, reading("a", NOW))
+    redis_.replicaof("127.0.0.1", 1)
+    with pytest.raises(StoreDown):
+        commit(store, 2, reading("a", NOW + 1))
+    redis_.replicaof("NO", "ONE")
+    commit(store, 2, reading("a", NOW + 1))
+    assert feed(store, "vehicle/position") == (2, 2, 0, {})
+
+
+def test_a_wrong_password_is_waited_for_and_not_a_refused_message(store: Store, redis_: redis.Redis) -> None:
+    """Somebody is changing it: no message must become a reject by that."""
+    redis_.config_set("requirepass", "secret")
+    with pytest.raises(StoreDown):
+        commit(store, 1, reading("a", NOW))
+    with pytest.raises(StoreDown):
+        store.counts()
+    redis_.config_set("requirepass", "")
+    commit(store, 1, reading("a", NOW))
+
+
+def test_a_forbidden_command_is_waited_for(valkey: Valkey, redis_: redis.Redis) -> None:
+    redis_.acl_setuser("worker", enabled=True, passwords=["+pw"], keys=["*"], channels=["*"], categories=["+@all"])
+    store = Store(valkey.url.replace("redis://", "redis://worker:pw@"), "tashkent", PARTITIONS)
+    commit(store, 1, reading("a", NOW))
+    redis_.acl_setuser("worker", enabled=True, commands=["-evalsha"])
+    with pytest.raises(StoreDown):
+        commit(store, 2, reading("a", NOW + 1))
+    redis_.acl_setuser("worker", enabled=True, commands=["+evalsha"])
+    commit(store, 2, reading("a", NOW + 1))
+    assert feed(store, "vehicle/position") == (2, 2, 0, {})
+    store.close()
+
+
+def test_an_event_of_another_version_is_passed_over_and_counted(store: Store, redis_: redis.Redis) -> None:
+    commit(store, 1, reading("a", NOW))
+    redis_.hset(store.keys.latest(partition_of("b", PARTITIONS), Facet.POSITION), "b", b"{}")
+    assert [event.entity for event in store.latest(Facet.POSITION)] == ["a"]
+    assert [event.entity for event in store.latest_of(Facet.POSITION, ["a", "b", "nobody"])] == ["a"]
+    assert store.unreadable == 2

@@ -201,7 +201,7 @@ def test_a_step_that_finds_the_store_down_is_done_when_it_is_back(areas: Areas, 
 
 def test_a_store_that_is_down_gets_the_same_batch_under_the_same_number(areas: Areas) -> None:
     store = PlayedStore()
-    store.last = 41
+    store.last = 9 * 10**15
     store.faults.extend([Fault.NOT_ANSWERED, Fault.NOT_SENT])
     pipeline, batch = pipeline_on(store, areas), Batch([position(), position("c")], NOW)
     for _ in range(2):
@@ -209,7 +209,7 @@ def test_a_store_that_is_down_gets_the_same_batch_under_the_same_number(areas: A
             pipeline.run(batch)
     pipeline.run(batch)
     pipeline.run(Batch([position("d")], NOW))
-    assert sorted(set(store.numbers)) == [42, 43]
+    assert sorted(set(store.numbers)) == [9 * 10**15 + 1, 9 * 10**15 + 2]
     assert [reading.event.entity for reading in store.readings] == ["b", "c", "d"]
     assert store.rejects == []
 

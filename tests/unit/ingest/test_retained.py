@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class Scene:
     def turn(self, *, full: bool = False) -> None:
         self.retained.turn(self.own, full=full)  # type: ignore[arg-type]
 
+    def later(self) -> None:
+        """A turn after which the broker has been silent for long enough."""
+        time.sleep(0.03)
+        self.turn()
+
     def connect(self, *, resumed: bool) -> None:
         """The worker's session is there (again)."""
         self.own.connected = False
@@ -86,7 +92,7 @@ def shared() -> Scene:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retained, "_QUIET_S", 0.0)
+    monkeypatch.setattr(retained, "_QUIET_S", 0.02)
 
 
 def test_a_worker_that_shares_nothing_gets_them_by_its_own_subscription() -> None:
@@ -114,16 +120,17 @@ def test_only_what_bears_the_retain_flag_is_taken_and_without_anything_to_acknow
     shared.turn()
     assert [(one.payload, one.packet_id) for one in shared.offered] == [(b"kept", 0)]
     assert beside.acknowledged == [KEPT, LIVE]
-    shared.turn()
+    assert not beside.closed
+    shared.later()
     assert beside.closed, "nothing more comes"
 
 
 def test_it_is_done_at_every_start_and_when_the_broker_has_lost_the_session(shared: Scene) -> None:
     shared.connect(resumed=True)
     assert len(shared.opened) == 1, "the worker before may have died over it"
-    shared.turn()
+    shared.later()
+    assert shared.opened[0].closed
     shared.connect(resumed=True)
-    shared.turn()
     assert len(shared.opened) == 1
     shared.connect(resumed=False)
     assert len(shared.opened) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import pytest
@@ -63,11 +64,29 @@ def test_batches_are_told_as_stored_in_the_order_in_which_they_came(store: Playe
     assert sorted(set(store.numbers)) == [0, 1, 2, 3]
 
 
-def test_it_goes_on_with_the_number_after_the_last_one_that_the_store_has(store: PlayedStore, writer: Writer) -> None:
-    store.last = 41
+def test_it_goes_on_behind_the_last_number_that_the_store_has(store: PlayedStore, writer: Writer) -> None:
+    """Also when the clock was set back."""
+    store.last = 9 * 10**15
     writer.resume()
     writer.send(batch_of(position("a")))
-    assert store.numbers == [42]
+    assert store.numbers == [9 * 10**15 + 1]
+
+
+def test_two_processes_of_one_name_give_no_number_to_two_batches(store: PlayedStore) -> None:
+    """A worker is started while the one before it still has batches on their way."""
+    writers = []
+    for n in range(3):
+        writer = Writer(store, "worker")  # type: ignore[arg-type]
+        writer.resume()
+        writers.append(writer)
+        time.sleep(0.01)
+        writer.send(batch_of(position(f"v{n}")))
+        store.hang_up()
+    for n, writer in enumerate(writers):
+        writer._all_unanswered()
+        writer.send(batch_of(position(f"v{n}", 1)))
+        settled(writer)
+    assert sorted(stored(store)) == sorted(f"v{n}@{at}" for n in range(3) for at in (0, 1))
 
 
 def test_numbers_are_not_taken_up_anew_while_batches_are_on_their_way(store: PlayedStore, writer: Writer) -> None:
