@@ -100,11 +100,12 @@ class Writer:
         return done
 
     def _settle(self, done: list[Batch], *, wait: bool) -> None:
-        for flight in list(self._flights):
-            if flight.sent is None and flight.parts:
-                self._send(flight)
         while self._flights:
             flight = self._flights[0]
+            if flight.sent is None and flight.parts:
+                # After a loss one at a time: a node that comes up may refuse this one and take the one behind it,
+                # whose measurements would make these late.
+                self._send(flight)
             if flight.sent is not None and not wait and not flight.sent.pending.ready():
                 if time.monotonic() - flight.sent_at > _ANSWER_WITHIN_S:
                     self._store.link.hang_up()

@@ -242,6 +242,9 @@ FAULTS: dict[str, Fault] = {
     ),
     "store_restart": Fault(what="store restarted (SIGTERM, 2 s away)", plant=_restart_store),
     "store_kill": Fault(what="store killed (-9, 2 s away)", plant=_kill_store),
+    "store_kill_disk": Fault(
+        what="the same with `store.durability: disk`", plant=_kill_store, settings={"MARKAZ_STORE__DURABILITY": "disk"}
+    ),
     "store_hang": Fault(what="store hangs (SIGSTOP, 5 s)", plant=_hang_store, lasts_s=5.0),
     "store_full": Fault(what="store full (maxmemory, 3 s)", plant=_fill_store, lasts_s=3.0),
     "store_failover": Fault(

@@ -162,6 +162,9 @@ class Scene:
             "MARKAZ_REDIS__URL": self.store.url,
             "MARKAZ_INGEST__CLIENT": client,
         } | dict(settings or {})
+        if environ.get("MARKAZ_STORE__DURABILITY") == "disk":
+            with self.admin(self.store) as admin:  # as `markaz up` sets its store then
+                admin.link.run(lambda redis: redis.config_set("appendfsync", "always"))
         if replica:
             self.replica = Valkey(_folder(directory / "replica"))
             self.replica.start()
@@ -174,9 +177,12 @@ class Scene:
         self.config = load_config(ROOT / "config.yaml", environ)
         self.reader = Store.of(self.config, timeout_s=2.0)
         self.worker = ThreadWorker(self.config) if in_thread else Worker(environ, directory / "worker.log")
-        self.worker.start()
-        self.worker.wait_subscribed()
-        self.flow: Flow | None = None
+        try:
+            self.worker.start()
+            self.worker.wait_subscribed()
+        except BaseException:
+            self.close()
+            raise
 
     @contextlib.contextmanager
     def admin(self, server: Valkey) -> Iterator[Store]:
