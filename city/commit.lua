@@ -21,7 +21,8 @@ local QUIET = 126 -- '~'
 
 local worker, number = ARGV[1], tonumber(ARGV[2])
 local ring = worker .. ':' .. (number % RING)
-local known = redis.call('HGET', KEYS[1], ring)
+local state = redis.call('HMGET', KEYS[1], ring, worker .. ':fence')
+local known, fence = state[1], tonumber(state[2] or '0')
 if known then
   local had, positions = string.match(known, '^(%d+):(.*)$')
   if tonumber(had) == number then
@@ -32,6 +33,9 @@ if known then
     return duplicates
   end
 end
+-- A process that another one of its name has followed may write nothing more: what the broker sends again then is looked
+-- up in what is stored, and that must stand still.
+if number < fence then return redis.error_reply('FENCED another process works as ' .. worker) end
 -- A key of a wrong type stops the script here, not half-way through the writes.
 redis.call('HLEN', KEYS[2])
 redis.call('XLEN', KEYS[3])

@@ -58,6 +58,10 @@ class StoreRefused(Exception):
     """The store answered an error; trying the same again will not help."""
 
 
+class StoreFenced(StoreRefused):
+    """Another process writes under this one's name now: this one must end."""
+
+
 class Call(NamedTuple):
     """One run of a script. All keys are in one slot."""
 
@@ -247,7 +251,7 @@ def told(error: BaseException) -> StoreDown | StoreRefused:
     """What an error means for who asked: away for now, or refused."""
     text = str(error) or type(error).__name__
     if isinstance(error, ResponseError) and not isinstance(error, _PASSING) and not text.startswith(_PASSING_WORDS):
-        return StoreRefused(text)
+        return StoreFenced(text) if text.startswith("FENCED") else StoreRefused(text)
     return StoreDown(text)
 
 

@@ -6,12 +6,14 @@
 local RING = 64 -- as in commit.lua
 local worker, number, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ring = worker .. ':' .. (number % RING)
-local known = redis.call('HGET', KEYS[1], ring)
+local state = redis.call('HMGET', KEYS[1], ring, worker .. ':fence')
+local known, fence = state[1], tonumber(state[2] or '0')
 if known and tonumber(string.match(known, '^%d+')) == number then
   -- Written again, so that who waits for this write on disk has a write to wait for.
   redis.call('HSET', KEYS[1], ring, known)
   return 0
 end
+if number < fence then return redis.error_reply('FENCED another process works as ' .. worker) end -- as in commit.lua
 redis.call('HLEN', KEYS[2])
 redis.call('XLEN', KEYS[3])
 redis.call('HLEN', KEYS[4])

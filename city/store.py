@@ -18,12 +18,12 @@ from msgspec import json as msgspec_json
 from city.commits import KEEP, Commits, Keep, Part
 from city.config import Config
 from city.keys import Keys
-from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreRefused
+from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreFenced, StoreRefused
 from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Reading, Reject, RejectReason, WorkerFigures
 from city.reject_store import RejectsKept, RejectStore, StoredReject
 from city.streams import Streams
 
-__all__ = ["RejectsKept", "Store", "StoreDown", "StoreRefused", "StoredReject"]
+__all__ = ["RejectsKept", "Store", "StoreDown", "StoreFenced", "StoreRefused", "StoredReject"]
 
 _SOCKET_TIMEOUT_S = 10.0
 
@@ -162,9 +162,16 @@ class Store(RejectStore):
             self.link.call(self.commits.reject_call(f"{worker}:duplicates", number, rejects, b"", counted=False))
 
     def last_batch(self, worker: str) -> int:
-        """The highest batch number that the store has of a worker, -1 if none."""
-        names = [self.keys.batches(partition) for partition in [None, *range(self.keys.partitions)]]
-        return max(int(number) if number is not None else -1 for number in self._each(names, "hget", worker))
+        """The highest batch number that the store has of a worker, or that it was fenced at; -1 if none."""
+        found = self._each(self._of_batches(), "hmget", [worker, f"{worker}:fence"])
+        return max(int(number) if number is not None else -1 for numbers in found for number in numbers)
+
+    def fence(self, worker: str, number: int) -> None:
+        """From now on the store takes no batch of `worker` below `number`: raises StoreFenced at who sends one."""
+        self._each(self._of_batches(), "hset", f"{worker}:fence", number)
+
+    def _of_batches(self) -> list[str]:
+        return [self.keys.batches(partition) for partition in [None, *range(self.keys.partitions)]]
 
     def lately_stored(self) -> set[tuple[int | None, int]]:
         """(partition, digest) of what all workers stored in their last batches; see `Part.digests`."""

@@ -15,7 +15,7 @@ import structlog
 
 from city.config import Ingest
 from city.models import Received
-from city.store import StoreDown
+from city.store import StoreDown, StoreFenced
 from ingest.batch import Batch
 from ingest.figures import Figures
 from ingest.pipeline import Pipeline
@@ -139,6 +139,8 @@ class Intake:
                 if self._prepared is not None:
                     self._send_next()
                 self._settle(wait=True)
+            except StoreFenced:
+                return
             except StoreDown as down:
                 self._lost(down)
                 time.sleep(max(0.0, min(until, self.wait.until) - time.monotonic()))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import structlog
 
 from city.commits import Part
-from city.link import StoreDown, StoreRefused
+from city.link import StoreDown, StoreFenced, StoreRefused
 from city.models import Reading, Received, Reject, RejectReason
 from city.store import Sent, Store
 from ingest.batch import Batch
@@ -65,6 +65,7 @@ class Writer:
             # By the clock too: two processes of one name, one of them about to end or started by mistake, must not
             # give one number to two batches. The store would take the second for the first.
             self._next_number = max(self._store.last_batch(self._worker) + 1, time.time_ns() // 1000)
+            self._store.fence(self._worker, self._next_number)
 
     def holds(self, batch: Batch) -> bool:
         """Whether a batch is on its way."""
@@ -136,7 +137,7 @@ class Writer:
             raise
 
     def _collect(self, flight: Flight) -> None:
-        """Read the answers for a flight; raises StoreDown when there is one without."""
+        """Read the answers for a flight; raises StoreDown when there is one without, or StoreFenced."""
         if flight.sent is None:
             return
         outcomes = flight.sent.outcomes()
@@ -147,6 +148,9 @@ class Writer:
             if isinstance(outcome, StoreDown):
                 lost = outcome
                 flight.parts.append((number, part))
+            elif isinstance(outcome, StoreFenced):
+                flight.parts = parts  # not stored, and not by us
+                raise outcome
             elif isinstance(outcome, StoreRefused):
                 flight.refused.append((part, str(outcome)))
             else:

@@ -219,9 +219,10 @@ class ValkeyCluster:
     def _make(self) -> None:
         first, masters = self.nodes[0], self.nodes[: self._masters]
         for number, node in enumerate(self.nodes):
+            # Before they meet: a node that knows another takes no epoch any more.
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            if node is not first:
-                first.ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
+        for node in self.nodes[1:]:
+            first.ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
         share = -(-16384 // len(masters))
         for number, node in enumerate(masters):
             node.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min(16383, (number + 1) * share - 1))

@@ -26,7 +26,7 @@ from city.models import (
     RejectReason,
     VehiclePosition,
 )
-from city.store import Store, StoreDown, StoreRefused
+from city.store import Store, StoreDown, StoreFenced, StoreRefused
 from ingest.batch import Batch
 from ingest.writer import Writer
 
@@ -714,3 +714,17 @@ def test_an_event_of_another_version_is_passed_over_and_counted(store: Store, re
     assert [event.entity for event in store.latest(Facet.POSITION)] == ["a"]
     assert [event.entity for event in store.latest_of(Facet.POSITION, ["a", "b", "nobody"])] == ["a"]
     assert store.unreadable == 2
+
+
+def test_a_worker_that_another_one_followed_writes_nothing_more(store: Store) -> None:
+    """What it had written is answered as before; the follower goes on behind its fence."""
+    commit(store, 5, reading("a", 1))
+    store.fence("worker", 100)
+    assert commit(store, 5, reading("a", 1)) == []
+    with pytest.raises(StoreFenced):
+        commit(store, 6, reading("b", 1))
+    with pytest.raises(StoreFenced):
+        store.commit("worker", 7, [], [reject("x")], now_ms=NOW)
+    assert store.last_batch("worker") == 100
+    commit(store, 100, reading("c", 1))
+    assert {event.key for event in store.latest(Facet.POSITION)} == {"a", "c"}

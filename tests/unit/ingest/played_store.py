@@ -105,6 +105,9 @@ class PlayedStore:
             raise fault
         self.looked_at += duplicates
 
+    def fence(self, worker: str, number: int) -> None:
+        """Nobody else writes here."""
+
     def last_batch(self, worker: str) -> int:
         self._answer()
         return self.last
