@@ -63,7 +63,8 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "ingest",
         "ingest",
-        "last batch number of each worker, and the last 64 one by one, so that a batch sent twice counts once",
+        "last batch number of each worker and the last 64 one by one, so that a batch sent twice counts once; "
+        "`<worker>:fence` below which it may not write",
     ),
     Name(
         "markaz:{<city>:<p>}:digests",

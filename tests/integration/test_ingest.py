@@ -23,7 +23,7 @@ from servers import Mosquitto, Nats, Server, Valkey, wait_until
 from city.areas import Areas
 from city.config import Config, load_config
 from city.models import CameraStatus, Facet, FeedCount, VehiclePosition
-from city.store import Store, now_ms
+from city.store import Store, StoreFenced, now_ms
 from ingest.pipeline import Pipeline
 from ingest.receiver import Receiver
 from ingest.share import Share
@@ -60,7 +60,14 @@ class Ingest:
         self.store = Store.of(config)
         self.receiver = Receiver(config, Pipeline(config, Areas([]), self.store), Share.of(config, None))
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self.receiver.run, args=(self._stop,))
+        self.fenced = False  # ended because another process of its name has followed
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.receiver.run(self._stop)
+        except StoreFenced:
+            self.fenced = True
 
     def start(self) -> None:
         self._thread.start()
@@ -305,7 +312,7 @@ def test_a_payload_above_the_limit_is_one_reject_and_holds_up_nothing(
 def test_two_workers_of_one_name_take_the_session_from_each_other_and_lose_nothing(
     mosquitto: Mosquitto, client: str, valkey: Valkey
 ) -> None:
-    """An operator's mistake: it must be told, and cost no message."""
+    """An operator's mistake, or a move to another machine: the one that came first ends, and it costs no message."""
     config = configured(mosquitto, valkey, client)
     publisher = Publisher(mosquitto)
     start_ms = now_ms() - 60_000
@@ -316,6 +323,7 @@ def test_two_workers_of_one_name_take_the_session_from_each_other_and_lose_nothi
             time.sleep(0.1)
         publisher.close()
         wait_until(lambda: total(ingest.store).received >= 400, timeout_s=30, what="400 messages")
+        assert not ingest.fenced
     time.sleep(0.3)
     with running(config) as last:
         time.sleep(1.0)
