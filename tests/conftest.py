@@ -32,9 +32,11 @@ def valkey(tmp_path: Path) -> Iterator[Valkey | ValkeyCluster]:
     directory = tmp_path / "valkey"
     directory.mkdir()
     server = ValkeyCluster(directory) if os.environ.get("TEST_STORE") == "cluster" else Valkey(directory)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture
@@ -54,9 +56,11 @@ def nats(tmp_path: Path) -> Iterator[Nats]:
     directory = tmp_path / "nats"
     directory.mkdir()
     server = Nats(directory)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture
@@ -67,6 +71,8 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     directory = tmp_path / "mosquitto"
     directory.mkdir()
     server = Mosquitto(directory)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
