@@ -45,9 +45,11 @@ def valkey_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
     directory = tmp_path / "cluster"
     directory.mkdir()
     cluster = ValkeyCluster(directory, replicas=True)
-    cluster.start()
-    yield cluster
-    cluster.kill()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()
 
 
 @pytest.fixture
