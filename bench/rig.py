@@ -33,6 +33,7 @@ from markaz import embedded  # noqa: E402
 Row = dict[str, float | str]
 
 NODERED = ROOT / "bench" / "peers" / "nodered"
+MOSQUITTO_AUTOSAVE_S = 1800  # its own default
 VEHICLES = 2000
 # A receiver that stores nothing more for so long is taken to have lost the rest.
 STUCK_S = 15.0
@@ -301,7 +302,8 @@ def _servers(kind: str, folder: Path) -> tuple[Server, Server]:
         return broker, store
     for name in ("broker", "store"):
         (folder / name).mkdir()
-    return Mosquitto(folder / "broker"), Valkey(folder / "store")
+    autosave_s = 1 if kind == "mosquitto-saving" else MOSQUITTO_AUTOSAVE_S
+    return Mosquitto(folder / "broker", autosave_s), Valkey(folder / "store")
 
 
 def pid_of(server: Server) -> int:

@@ -19,17 +19,18 @@ local MARKS_MAX = 2000 -- bytes of marks kept of one time; events of one camera 
 local PIECE = 4000 -- Lua's unpack is limited to about 8,000 values
 local QUIET = 126 -- '~'
 
-local worker, number = ARGV[1], tonumber(ARGV[2])
+local worker, number, digests = ARGV[1], tonumber(ARGV[2]), ARGV[5]
+local batches, counters, events = KEYS[1], KEYS[2], KEYS[3]
 local ring = worker .. ':' .. (number % RING)
-local state = redis.call('HMGET', KEYS[1], ring, worker .. ':fence')
-local known, fence = state[1], tonumber(state[2] or '0')
+local state = redis.call('HMGET', batches, ring, worker .. ':fence', worker)
+local known, fence, highest = state[1], tonumber(state[2] or '0'), tonumber(state[3] or '0')
 if known then
   local had, positions = string.match(known, '^(%d+):(.*)$')
   if tonumber(had) == number then
     local duplicates = {}
     for position in string.gmatch(positions, '%d+') do duplicates[#duplicates + 1] = tonumber(position) end
     -- Written again, so that who waits for this write on disk has a write to wait for.
-    redis.call('HSET', KEYS[1], ring, known)
+    redis.call('HSET', batches, ring, known)
     return duplicates
   end
 end
@@ -37,26 +38,15 @@ end
 -- up in what is stored, and that must stand still.
 if number < fence then return redis.error_reply('FENCED another process works as ' .. worker) end
 -- A key of a wrong type stops the script here, not half-way through the writes.
-redis.call('HLEN', KEYS[2])
-redis.call('XLEN', KEYS[3])
+redis.call('XLEN', events)
 redis.call('HLEN', KEYS[4])
-redis.call('HLEN', KEYS[5])
 
 -- Stream ids are of the store's clock: a worker whose clock jumps must not trim by its own.
 local clock = redis.call('TIME')
 local clock_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local duplicates, entry, counted, heard, writes = {}, {}, {}, {}, {}
+local duplicates, entry, counted, writes = {}, {}, {}, {}
 local onboard, summed_up = {}, {} -- of vehicles: 'sum:time of its own last number'; which of them changed
-
-local function count(feed, what)
-  if feed == '' then return end
-  heard[feed] = true
-  local name = feed .. ':' .. what
-  counted[name] = (counted[name] or 0) + 1
-  local received = feed .. ':received'
-  counted[received] = (counted[received] or 0) + 1
-end
 
 local function read(key, fields, into)
   for from = 1, #fields, PIECE do
@@ -78,6 +68,33 @@ local function split(stamp)
   if ms then return ms, '' end
   local at = string.find(stamp, ':', 1, true)
   return tonumber(string.sub(stamp, 1, at - 1)), string.sub(stamp, at + 1)
+end
+
+local function count(feed, what, more)
+  if feed == '' then return end
+  local name, received = feed .. ':' .. what, feed .. ':received'
+  counted[name] = (counted[name] or 0) + more
+  counted[received] = (counted[received] or 0) + more
+end
+
+-- The new values of the counters and of when each feed was last heard of, as HSET takes them.
+local function totals()
+  -- A clock that ran ahead for a while must not hide a silent feed afterwards.
+  local heard_ms = math.min(tonumber(ARGV[3]), clock_ms)
+  local names, before, values = {}, {}, {}
+  for name in pairs(counted) do
+    names[#names + 1] = name
+    local feed = string.match(name, '^(.*):received$')
+    if feed then names[#names + 1] = feed .. ':last_ms' end
+  end
+  read(counters, names, before)
+  for _, name in ipairs(names) do
+    local had, more = tonumber(before[name] or '0'), counted[name]
+    -- Messages that are taken in again later do not make a silent feed speak.
+    values[#values + 1] = name
+    values[#values + 1] = string.format('%d', more and had + more or math.max(had, heard_ms))
+  end
+  return values
 end
 
 -- The event with who is on board. A running sum goes on from the vehicle's own last number, kept with its time:
@@ -135,7 +152,7 @@ for g = 1, #groups do
       elseif repeated then
         whole, dropped[i] = false, true
         duplicates[#duplicates + 1] = seen + i
-        count(feed, 'rejected:duplicate')
+        count(feed, 'rejected:duplicate', 1)
       else
         local stamp = mark == '' and time or (time .. ':' .. mark)
         -- Several of one time (a vehicle's doors): all their marks are kept, or the first could come again unseen.
@@ -147,28 +164,26 @@ for g = 1, #groups do
         if not key_ms or ms >= key_ms then
           stamps[key] = stamp
           newest[key] = i
-          count(feed, 'stored')
+          count(feed, 'stored', 1)
         else
           whole, dropped[i] = false, 'late'
           late[#late + 1] = string.sub(blob, starts[i], start - 2)
-          count(feed, 'late')
+          count(feed, 'late', 1)
         end
       end
     end
   end
   seen = seen + n
-  if stored > 0 then
-    counted[feeds .. ':stored'] = (counted[feeds .. ':stored'] or 0) + stored
-    counted[feeds .. ':received'] = (counted[feeds .. ':received'] or 0) + stored
-    heard[feeds] = true
-  end
+  if stored > 0 then count(feeds, 'stored', stored) end
   local summed = {}
   if counts then
     for i = 1, n do
+      local given, ms = counts[i], tonumber(times[i])
       if not dropped[i] then
-        summed[i] = with_onboard(keys[i], string.sub(blob, starts[i], starts[i] + lengths[i] - 1), counts[i], tonumber(times[i]))
-      elseif dropped[i] == 'late' and not counts[i][2] then
-        with_onboard(keys[i], '', counts[i], tonumber(times[i])) -- who got on got on, in whatever order it is told
+        local json = string.sub(blob, starts[i], starts[i] + lengths[i] - 1)
+        summed[i] = with_onboard(keys[i], json, given, ms)
+      elseif dropped[i] == 'late' and not given[2] then
+        with_onboard(keys[i], '', given, ms) -- who got on got on, in whatever order it is told
       end
     end
   end
@@ -188,15 +203,15 @@ for g = 1, #groups do
     entry[#entry + 1] = facet
     entry[#entry + 1] = blob
   else
-    local parts = {}
+    local kept = {}
     for i = 1, n do
       if not dropped[i] then
-        parts[#parts + 1] = summed[i] or string.sub(blob, starts[i], starts[i] + lengths[i] - 1)
+        kept[#kept + 1] = summed[i] or string.sub(blob, starts[i], starts[i] + lengths[i] - 1)
       end
     end
-    if #parts > 0 then
+    if #kept > 0 then
       entry[#entry + 1] = facet
-      entry[#entry + 1] = '[' .. table.concat(parts, ',') .. ']'
+      entry[#entry + 1] = '[' .. table.concat(kept, ',') .. ']'
     end
   end
   if #late > 0 then
@@ -204,32 +219,21 @@ for g = 1, #groups do
     entry[#entry + 1] = '[' .. table.concat(late, ',') .. ']'
   end
 end
-
-for _, one in ipairs(writes) do write(one[1], one[2]) end
-if #entry > 0 then
-  redis.call('XADD', KEYS[3], 'MINID', '~', string.format('%d', math.max(0, clock_ms - ARGV[4])), '*', unpack(entry))
-end
 local sums = {}
 for key in pairs(summed_up) do
   sums[#sums + 1] = key
   sums[#sums + 1] = onboard[key]
 end
-write(KEYS[5], sums)
-for name, by in pairs(counted) do redis.call('HINCRBY', KEYS[2], name, by) end
-local last = {}
--- A clock that ran ahead for a while must not hide a silent feed afterwards.
-local heard_ms = math.min(tonumber(ARGV[3]), clock_ms)
-for feed in pairs(heard) do
-  -- Messages that are taken in again later do not make a silent feed speak.
-  local before = redis.call('HGET', KEYS[2], feed .. ':last_ms')
-  if not before or tonumber(before) < heard_ms then
-    last[#last + 1] = feed .. ':last_ms'
-    last[#last + 1] = string.format('%d', heard_ms)
-  end
+local sums_of_feeds = totals()
+
+for _, one in ipairs(writes) do write(one[1], one[2]) end
+if #entry > 0 then
+  redis.call('XADD', events, 'MINID', '~', string.format('%d', math.max(0, clock_ms - ARGV[4])), '*', unpack(entry))
 end
-write(KEYS[2], last)
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[4], ring, ARGV[5]) end
+write(KEYS[5], sums)
+write(counters, sums_of_feeds)
+if digests ~= '' then redis.call('HSET', KEYS[4], ring, digests) end
 -- The highest, in whatever order they come: a new worker goes on behind it.
-local highest = math.max(number, tonumber(redis.call('HGET', KEYS[1], worker) or number))
-redis.call('HSET', KEYS[1], worker, string.format('%d', highest), ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
+local last = string.format('%d', math.max(number, highest))
+redis.call('HSET', batches, worker, last, ring, ARGV[2] .. ':' .. table.concat(duplicates, ','))
 return duplicates

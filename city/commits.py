@@ -106,18 +106,12 @@ class Commits:
         if part.partition is None:
             return self.reject_call(worker, number, part.rejects, packed, counted=True)
         keys, partition = self._keys, part.partition
-        names = [
-            keys.batches(partition),
-            keys.counts(partition),
-            keys.events(partition),
-            keys.digests(partition),
-            keys.onboard(partition),
-        ]
+        names = [*keys.of_commit(partition)]
         header: list[list[Any]] = []
         blobs: list[bytes] = []
         for facet, readings in _by_facet(part.readings).items():
             group, blob = _group(facet, readings)
-            names += [keys.latest(partition, facet), keys.measured(partition, facet)]
+            names += keys.of_facet(partition, facet)
             header.append(group)
             blobs.append(blob)
         keep_ms = int(self._keep.events_s * 1000)

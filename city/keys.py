@@ -186,6 +186,9 @@ class Keys:
         self.partitions = partitions
         self._city = f"markaz:{{{city}}}:"
         self._partition = [f"markaz:{{{city}:{p}}}:" for p in range(partitions)]
+        # What every batch asks for, made once.
+        self._of_commit: dict[int, tuple[str, ...]] = {}
+        self._of_facet: dict[tuple[int, str], tuple[str, str]] = {}
 
     def latest(self, partition: int, facet: Facet | str) -> str:
         return f"{self._partition[partition]}latest:{facet}"
@@ -207,6 +210,23 @@ class Keys:
 
     def onboard(self, partition: int) -> str:
         return f"{self._partition[partition]}onboard"
+
+    def of_commit(self, partition: int) -> tuple[str, ...]:
+        """What `commit.lua` is given of a partition, in its order."""
+        names = self._of_commit.get(partition)
+        if names is None:
+            own = (self.batches, self.counts, self.events, self.digests, self.onboard)
+            names = self._of_commit[partition] = tuple(name(partition) for name in own)
+        return names
+
+    def of_facet(self, partition: int, facet: Facet) -> tuple[str, str]:
+        """And of a group: its newest events and their times."""
+        # By its text: an enumeration's hash is a call into Python.
+        found = self._of_facet.get((partition, facet.value))
+        if found is None:
+            found = self.latest(partition, facet), self.measured(partition, facet)
+            self._of_facet[partition, facet.value] = found
+        return found
 
     def rejects_size(self) -> str:
         return f"{self._city}rejects_size"

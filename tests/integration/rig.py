@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import signal
 import subprocess
@@ -46,16 +45,7 @@ class EmbeddedNats(Nats):
         (directory / "nats.conf").write_text(broker_config(directory / "jetstream", self.port, None, None))
 
 
-class LastingMosquitto(Mosquitto):
-    """Started by root it would become another user, who may not write its sessions into our folder."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        with (directory / "mosquitto.conf").open("a") as settings:
-            settings.write(f"user {getpass.getuser()}\n")
-
-
-BROKERS: dict[str, type[EmbeddedNats | LastingMosquitto]] = {"nats": EmbeddedNats, "mosquitto": LastingMosquitto}
+BROKERS: dict[str, type[EmbeddedNats | Mosquitto]] = {"nats": EmbeddedNats, "mosquitto": Mosquitto}
 
 
 class Worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import signal
@@ -257,13 +258,14 @@ class Nats(Server):
 
 
 class Mosquitto(Server):
-    """An MQTT 5 broker with sessions on disk; not every machine has one."""
+    """An MQTT 5 broker that writes its sessions to disk every `autosave_s`; not every machine has one."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, autosave_s: int = 1) -> None:
         port = free_port()
         (directory / "mosquitto.conf").write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
-            f"persistence_location {directory}/\nautosave_interval 1\n"
+            # Started by root it would become another user, who may not write its sessions into our folder.
+            f"user {getpass.getuser()}\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {directory}/\nautosave_interval {autosave_s}\n"
             "max_queued_messages 0\nmax_inflight_messages 0\n"
         )
         super().__init__([str(self.binary()), "-c", str(directory / "mosquitto.conf")], port, directory)
