@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
 from analysis.picture import Picture
-from city.models import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority
 
 
 class Place(Struct, frozen=True, kw_only=True):

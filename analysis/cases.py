@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from city.models import Case, CaseList
+from city.events import Case, CaseList
 
 # Closed ones are forgotten first, then those told longest ago.
 CASES_MAX = 50_000

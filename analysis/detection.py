@@ -24,17 +24,10 @@ from analysis.detectors.fuel_drop import FuelState
 from analysis.detectors.overload import OverloadState
 from analysis.detectors.rejects_full import FullState
 from analysis.picture import Picture
-from city.config import Alarms
-from city.models import (
-    Alarm,
-    CameraEvent,
-    CameraStatus,
-    Event,
-    FeedCount,
-    FuelReading,
-    PassengerCount,
-    VehiclePosition,
-)
+from city.alarms import Alarm
+from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
+from city.messages import FeedCount
+from city.settings import Alarms
 
 # Between two ticks further apart nobody watched: the store was away, or this process was stopped.
 BLIND_AFTER_MS = 5_000

@@ -9,7 +9,7 @@ from statistics import median
 
 from msgspec import Struct
 
-from city.models import FeedCount
+from city.messages import FeedCount
 
 
 class FeedRate(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from city.models import Event, FuelReading, VehiclePosition
+from city.events import Event, FuelReading, VehiclePosition
 
 BUCKET_MS = 60_000
 # Below so much driving the quotient says more about rounding than about fuel.

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from analysis.kpis import MPS_TO_KMH, KpiSettings
 from analysis.picture import Picture
-from city.models import Alarm
+from city.alarms import Alarm
 
 STANDING_MPS = 0.5
 

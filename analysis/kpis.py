@@ -10,8 +10,8 @@ from msgspec import Struct
 from analysis.feed_rates import FeedRates
 from analysis.fuel_meter import FuelMeter
 from analysis.picture import Camera, Picture, Vehicle
+from city.alarms import Alarm, AlarmPriority
 from city.config import Config
-from city.models import Alarm, AlarmPriority
 
 KPI_UNITS: dict[str, str] = {  # in the tiles' order
     "vehicles_in_service": "vehicles",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from analysis.cases import Cases
 from analysis.trips import Trips
-from city.models import (
+from city.events import (
     CameraEvent,
     CameraStatus,
     Case,

@@ -18,7 +18,7 @@ from msgspec import Struct
 from analysis.indicators import AreaIndicators
 from analysis.kpis import KpiSettings, camera_state, in_service
 from analysis.picture import Picture
-from city.models import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority
 
 SEVERITY = {AlarmPriority.CRITICAL: 90.0, AlarmPriority.HIGH: 70.0, AlarmPriority.MEDIUM: 50.0, AlarmPriority.LOW: 30.0}
 MORE_EACH, MORE_MAX = 2.0, 9.0

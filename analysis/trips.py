@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from city.models import TripUpdate, VehicleStatus
+from city.events import TripUpdate, VehicleStatus
 
 # The trips of a country's day; those told longest ago are forgotten first.
 TRIPS_MAX = 50_000

@@ -12,7 +12,7 @@ from statistics import median
 
 from msgspec import Struct
 
-from city.models import Arrival, Histogram, WorkerFigures
+from city.messages import Arrival, Histogram, WorkerFigures
 
 # Figures come every second or two: older ones are those of a worker that has gone or hangs.
 SILENT_AFTER_MS = 10_000

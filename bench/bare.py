@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from city.log import configure_logging  # noqa: E402 - found only after the line above
-from city.models import Received  # noqa: E402
+from city.messages import Received  # noqa: E402
 from city.store import now_ms  # noqa: E402
 from ingest.lean_client import LeanClient  # noqa: E402
 from ingest.session import Listener, SessionSettings  # noqa: E402

@@ -29,8 +29,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 from rig import ROOT, cpu_s, free_port, pid_of, rss_mb, wait_until  # noqa: E402 - found only after the line above
 from servers import Valkey  # noqa: E402
 
-from city.models import CameraStatus, Event, Facet, FuelReading, PassengerCount, Reading, Received  # noqa: E402
-from city.models import VehiclePosition as Position  # noqa: E402
+from city.events import CameraStatus, Event, Facet, FuelReading, PassengerCount  # noqa: E402
+from city.events import VehiclePosition as Position  # noqa: E402
+from city.messages import Reading, Received  # noqa: E402
 from city.store import Store, now_ms  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "memory.json"

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import msgspec
 from rig import Row
 
-from city.models import Facet
+from city.events import Facet
 from city.store import Store
 
 

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "integration")]
 from servers import Mosquitto, Server, Valkey, free_port, wait_until  # noqa: E402 - found only after the line above
 
 from city.config import load_config  # noqa: E402
-from city.models import Facet  # noqa: E402
+from city.events import Facet  # noqa: E402
 from city.store import Store  # noqa: E402
 from markaz import embedded  # noqa: E402
 

@@ -31,7 +31,7 @@ from analysis.kpis import KpiSettings, kpis  # noqa: E402
 from analysis.picture import Vehicle  # noqa: E402
 from city.areas import load_areas  # noqa: E402
 from city.config import Config, load_config  # noqa: E402
-from city.models import Received  # noqa: E402
+from city.messages import Received  # noqa: E402
 from city.store import Store, now_ms  # noqa: E402
 from dashboard.feed import CityState  # noqa: E402
 from dashboard.frames import VehicleTable  # noqa: E402

@@ -11,9 +11,10 @@ from zlib import crc32
 from msgspec import Struct, msgpack
 from msgspec import json as msgspec_json
 
+from city.events import Event, Facet, PassengerCount, VehiclePosition
 from city.keys import Keys
 from city.link import Call
-from city.models import Event, Facet, PassengerCount, Reading, Reject, VehiclePosition
+from city.messages import Reading, Reject
 
 _COMMIT = (Path(__file__).parent / "commit.lua").read_bytes()
 _REJECT = (Path(__file__).parent / "reject.lua").read_bytes()

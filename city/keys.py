@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from zlib import crc32
 
-from city.models import Facet
+from city.events import Facet
 
 
 class Name(NamedTuple):

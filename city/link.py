@@ -298,18 +298,20 @@ class Pending:
         self._link = link
         self._parts = parts
         self._calls = calls
+        self._silent = list(parts)
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """To wait on until there may be an answer; redis-py has no public name for them."""
-        return [part.wire.connection._sock for part in self._parts if part.wire.connection._sock is not None]
+        """Of the nodes that are still silent, to wait on; redis-py has no public name for them."""
+        return [part.wire.connection._sock for part in self._silent if part.wire.connection._sock is not None]
 
     def ready(self) -> bool:
         """Whether every node has begun to answer, or is lost."""
         try:
-            return all(part.wire.connection.can_read(0) for part in self._parts)
+            self._silent = [part for part in self._silent if not part.wire.connection.can_read(0)]
         except ERRORS:
-            return True
+            self._silent = []
+        return not self._silent
 
     def answers(self) -> list[Any]:
         """The answer of each call, in its order: a value, StoreDown or StoreRefused; waits for them.

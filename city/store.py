@@ -1,7 +1,7 @@
 """The store: everything that Markaz asks of Redis, in the city's words.
 
-This is the only module that imports redis. One synchronous client serves every process; the
-dashboard reads in a thread of its own. Names come from `city.keys`.
+One synchronous client serves every process; the dashboard reads in a thread of its own. Names come
+from `city.keys`, connections from `city.link`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import structlog
 from msgspec import MsgspecError
 from msgspec import json as msgspec_json
 
+from city.alarms import Alarm
 from city.commits import KEEP, Commits, Keep, Part
 from city.config import Config
+from city.events import EVENT_TYPES, Event, Facet
 from city.keys import Keys
 from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreFenced, StoreRefused
-from city.models import EVENT_TYPES, Alarm, Event, Facet, FeedCount, Reading, Reject, RejectReason, WorkerFigures
+from city.messages import FeedCount, Reading, Reject, RejectReason, WorkerFigures
 from city.reject_store import RejectsKept, RejectStore, StoredReject
 from city.streams import Streams
 

@@ -17,9 +17,9 @@ from msgspec import json as msgspec_json
 from shapely.geometry import mapping
 
 from analysis.picture import Camera, Vehicle
+from city.alarms import Alarm
 from city.areas import Area, Areas
 from city.config import Config
-from city.models import Alarm
 from city.store import now_ms
 from dashboard.answers import Cursor, Json, Limit, json_answer, rfc3339
 from dashboard.problems import Problem, add_handlers

@@ -13,7 +13,7 @@ from msgspec import to_builtins
 
 from analysis.readable import readable
 from analysis.workers import WorkerReport
-from city.models import RejectReason
+from city.messages import RejectReason
 from city.store import StoreDown, StoredReject, StoreRefused, now_ms
 from dashboard.answers import Cursor, Json, json_answer, rfc3339
 from dashboard.feed_lines import worker_json

@@ -23,8 +23,10 @@ from analysis.fuel_meter import FuelMeter, decode_meter
 from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
 from analysis.workers import WorkerLooks
+from city.alarms import Alarm
 from city.config import Config
-from city.models import Alarm, Event, Facet, FeedCount, TripUpdate, VehicleEvent, WorkerFigures
+from city.events import Event, Facet, TripUpdate, VehicleEvent
+from city.messages import FeedCount, WorkerFigures
 from city.store import RejectsKept, Store, StoreDown, StoreRefused, now_ms
 
 log = structlog.get_logger()

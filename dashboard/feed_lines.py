@@ -9,7 +9,7 @@ from msgspec import Struct, to_builtins
 
 from analysis.feed_rates import ExpectedRates, FeedRate
 from analysis.workers import WorkerReport
-from city.models import Arrival, FeedCount
+from city.messages import Arrival, FeedCount
 from dashboard.feed import CityState
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from analysis.kpis import camera_state
 from analysis.picture import Camera, Picture, Vehicle
-from city.models import Alarm, Mode
+from city.alarms import Alarm
+from city.events import Mode
 
 UNKNOWN = 255  # of a one-byte column
 AGE_MAX_S = 65535  # of a two-byte column; stands for everything older

@@ -15,7 +15,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.transit import gtfs_realtime_pb2 as pb
 
 from analysis.picture import Vehicle
-from city.models import Affected, Case
+from city.events import Affected, Case
 
 _OCCUPANCY_MAX_PCT = 1000
 

@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from analysis.workers import cumulated
-from city.models import Histogram, WorkerFigures
+from city.messages import Histogram, WorkerFigures
 from city.store import now_ms
 from dashboard.screen import Screen
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from city.config import Live as LiveSettings
+from city.settings import Live as LiveSettings
 
 log = structlog.get_logger()
 

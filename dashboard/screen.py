@@ -20,7 +20,7 @@ from analysis.kpis import Kpi, KpiSettings, kpis
 from analysis.trend import HOUR_MS, TOLERANCE_MS, Series, compare, sparkline
 from city.areas import Areas
 from city.config import Config
-from city.models import CameraEvent, CameraStatus, Event, VehicleEvent
+from city.events import CameraEvent, CameraStatus, Event, VehicleEvent
 from city.store import Store, now_ms
 from dashboard.feed import CityState, Feed
 from dashboard.feed_lines import FeedLine, feed_lines, feeds_frame

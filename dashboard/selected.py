@@ -12,10 +12,10 @@ from analysis.kpis import MPS_TO_KMH, camera_state
 from analysis.picture import Camera, Vehicle
 from analysis.samples import AREAS, VEHICLES, area_in, vehicle_in
 from analysis.trend import HOUR_MS
+from city.alarms import Alarm
 from city.areas import Area, AreaKind, Areas
 from city.config import Config
 from city.i18n import Translator
-from city.models import Alarm
 from city.store import Store, StoreDown, StoredReject, StoreRefused, now_ms
 from dashboard.feed import CityState
 from layouts.figures import Line

@@ -17,8 +17,9 @@ import msgspec
 import structlog
 
 from analysis.detection import Detection, Memory, decode_memory, encode_memory
+from city.alarms import Alarm
 from city.config import Config
-from city.models import Alarm, Facet
+from city.events import Facet
 from city.store import Entry, Store
 from ingest.follow import follow, stop_on_signals
 

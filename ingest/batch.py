@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from city.models import Reading, Received, Reject
+from city.messages import Reading, Received, Reject
 
 
 @dataclass(slots=True, eq=False)

@@ -17,18 +17,9 @@ from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from city.config import Checks
-from city.models import (
-    LOCATED,
-    CameraStatus,
-    Case,
-    Event,
-    Reading,
-    Received,
-    RejectReason,
-    VehiclePosition,
-    VehicleStatus,
-)
+from city.events import LOCATED, CameraStatus, Case, Event, VehiclePosition, VehicleStatus
+from city.messages import Reading, Received, RejectReason
+from city.settings import Checks
 from ingest.memory import Fix, Memory, Suspects
 
 _EARTH_RADIUS_M = 6_371_008.8  # IUGG mean radius

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from city.models import CameraStatus, Event, FuelReading, PassengerCount
+from city.events import CameraStatus, Event, FuelReading, PassengerCount
 from ingest.memory import Memory
 
 

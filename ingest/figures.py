@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from bisect import bisect_left
 
-from city.models import Arrival, Histogram, WorkerFigures
+from city.messages import Arrival, Histogram, WorkerFigures
 from ingest.batch import Batch
 
 _BATCH_BOUNDS = (1, 3, 10, 30, 100, 300, 1000)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from city.models import Facet
+from city.events import Facet
 from city.store import Entry, Store, StoreDown, now_ms
 
 log = structlog.get_logger()

@@ -28,7 +28,7 @@ from analysis.samples import (
     vehicle_sample,
 )
 from city.config import Config
-from city.models import Facet
+from city.events import Facet
 from city.store import Entry, Store
 from ingest.follow import follow, stop_on_signals
 

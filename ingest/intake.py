@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from city.config import Ingest
-from city.models import Received
+from city.messages import Received
+from city.settings import Ingest
 from city.store import StoreDown, StoreFenced
 from ingest.batch import Batch
 from ingest.figures import Figures

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from city.models import Received
+from city.messages import Received
 from ingest import mqtt_wire
 from ingest.mqtt_wire import Connack, Control, Disconnected, Parser, Pingresp, ProtocolError, Suback
 from ingest.session import CONNECT_TIMEOUT_S, Backoff, Listener, SessionRefused, SessionSettings
@@ -50,6 +50,7 @@ class LeanClient:
         self._problem: str | None = None
         self._was_connected = False
         self._refused: str | None = None
+        self._leaving = False
 
     # --- the connection ------------------------------------------------------------------------
 
@@ -231,6 +232,10 @@ class LeanClient:
         elif self._was_connected:
             log.warning("session_lost", hint="what was sent while the worker was away may be missing")
         self._was_connected = True
+        if self._leaving:
+            if answer.session_present:
+                self._unsubscribe()
+            return
         # Not again in a living session: MQTT 3.1.1 would send every retained message anew.
         if not (self.subscribed and answer.session_present):
             self._send(mqtt_wire.subscribe(self._settings.topics, _SUBSCRIBE_ID, five=self._five))
@@ -261,6 +266,11 @@ class LeanClient:
             self._send(mqtt_wire.acknowledgements(packet_ids))
 
     def unsubscribe(self) -> None:
+        self._leaving = True
+        if self.connected:
+            self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
         self._send(mqtt_wire.unsubscribe(self._settings.topics, _SUBSCRIBE_ID + 1, five=self._five))
 
     def close(self, until: float, *, forget: bool = False) -> None:

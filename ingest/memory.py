@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeGuard, TypeVar
 
-from city.models import CameraStatus, Event, Facet, FuelReading, PassengerCount
+from city.events import CameraStatus, Event, Facet, FuelReading, PassengerCount
 
 # Ten times the vehicles and cameras of a city; an entity that falls out begins anew.
 _ENTITIES_MAX = 200_000

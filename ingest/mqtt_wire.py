@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from city.models import Received
+from city.messages import Received
 
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from city.models import Received
+from city.messages import Received
 from ingest.session import CONNECT_TIMEOUT_S, Backoff, Listener, SessionRefused, SessionSettings
 
 log = structlog.get_logger()
@@ -42,6 +42,7 @@ class PahoClient:
         self._wait = Backoff()
         self._problem: str | None = None
         self._refused: str | None = None
+        self._leaving = False
         self._arrived: list[Received] = []
 
     # --- the connection ------------------------------------------------------------------------
@@ -131,6 +132,10 @@ class PahoClient:
         elif self._was_connected:
             log.warning("session_lost", hint="what was sent while the worker was away may be missing")
         self._was_connected = True
+        if self._leaving:
+            if flags.session_present:
+                client.unsubscribe(list(self._settings.topics))
+            return
         # Not again in a living session: MQTT 3.1.1 would send every retained message anew.
         if not (self.subscribed and flags.session_present):
             self._subscribe(client)
@@ -237,7 +242,8 @@ class PahoClient:
                 client.ack(one.packet_id, 1)
 
     def unsubscribe(self) -> None:
-        if self._client is not None:
+        self._leaving = True
+        if self._client is not None and self.connected:
             self._client.unsubscribe(list(self._settings.topics))
 
     def close(self, until: float, *, forget: bool = False) -> None:

@@ -8,7 +8,8 @@ from msgspec import structs
 
 from city.areas import Areas
 from city.config import Config
-from city.models import LOCATED, CameraStatus, Case, Event, Facet, Reject, VehiclePosition
+from city.events import LOCATED, CameraStatus, Case, Event, Facet, VehiclePosition
+from city.messages import Reject
 from city.store import Store
 from ingest.batch import Batch
 from ingest.checks import Limits, as_last_will, find_problems

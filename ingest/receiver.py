@@ -18,7 +18,7 @@ import structlog
 
 from city.areas import AreasError, load_areas
 from city.config import Config
-from city.models import Received
+from city.messages import Received
 from city.store import Store, StoreDown, StoreFenced, StoreRefused, now_ms
 from ingest.figures import Figures
 from ingest.follow import stop_on_signals

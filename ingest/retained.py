@@ -16,7 +16,7 @@ from dataclasses import replace
 import structlog
 from msgspec import structs
 
-from city.models import Received
+from city.messages import Received
 from ingest.session import Listener, Session, SessionRefused, SessionSettings
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from city.config import Config
-from city.models import Received
+from city.messages import Received
 
 CONNECT_TIMEOUT_S = 3.0
 _PORTS = {"mqtt": 1883, "mqtts": 8883}

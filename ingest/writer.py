@@ -16,7 +16,7 @@ import structlog
 
 from city.commits import Part
 from city.link import StoreDown, StoreFenced, StoreRefused
-from city.models import Reading, Received, Reject, RejectReason
+from city.messages import Reading, Received, Reject, RejectReason
 from city.store import Sent, Store
 from ingest.batch import Batch
 from ingest.recent import Recent

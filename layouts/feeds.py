@@ -7,7 +7,7 @@ from dash.development.base_component import Component
 
 from city.config import Config
 from city.i18n import Translator
-from city.models import RejectReason
+from city.messages import RejectReason
 from layouts.components import FeedTable, Rejects, Workers
 from layouts.shell import banner, head, selection
 

@@ -10,8 +10,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 from msgspec import Struct
 
+from city.alarms import Alarm
 from city.i18n import Translator
-from city.models import Alarm
 from layouts.figures import Line, hour_figure
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from analysis.readable import readable
 from city.config import Config
-from city.models import RejectReason
+from city.messages import RejectReason
 from city.store import Store, StoreDown, StoredReject, StoreRefused
 from markaz.replay_rejects import BATCH_MESSAGES, AlreadyReplaying, Replay, Verdict
 

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from city.areas import load_areas
 from city.config import Config
-from city.models import Event, Facet, Reading, Received, Reject, RejectReason
+from city.events import Event, Facet
+from city.messages import Reading, Received, Reject, RejectReason
 from city.store import Store, StoredReject, now_ms
 from ingest.batch import Batch
 from ingest.pipeline import STEPS, Pipeline

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from city.config import Mqtt
+from city.settings import Mqtt
 
 # A broker that lost its sessions keeps nothing for who is away: come back soon.
 RETRY_S = 0.5

@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
-from city.config import CameraAlert
-from city.models import CameraEvent
+from city.events import CameraEvent
+from city.settings import CameraAlert
 
 RULE = "camera_alert"
 # An operator's panel gains nothing from faster changes, and each is written to the store.

@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
-from city.config import CameraOffline
-from city.models import CameraStatus
+from city.events import CameraStatus
+from city.settings import CameraOffline
 
 RULE = "camera_offline"
 

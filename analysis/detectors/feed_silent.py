@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
-from city.config import FeedSilent
-from city.models import FeedCount
+from city.messages import FeedCount
+from city.settings import FeedSilent
 
 RULE = "feed_silent"
 

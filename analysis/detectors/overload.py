@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
-from city.config import Overload
-from city.models import PassengerCount
+from city.events import PassengerCount
+from city.settings import Overload
 
 RULE = "overload"
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
-from city.config import RejectsFull
+from city.settings import RejectsFull
 
 RULE = "rejects_full"
 KEY = "rejects"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from city.mappings import FeedMapping
-from city.models import Reading, Received, Reject, RejectReason
+from city.messages import Reading, Received, Reject, RejectReason
 from ingest.decode import frigate, gtfs_rt, hfp, mapping, native, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED, Format, Outcome, Read, Undecodable, refusing, rejected
 

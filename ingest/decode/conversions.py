@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from city.json_path import describe
 from city.mappings import ANY_UNIT, EPOCHS, FieldSource, Native
-from city.models import RejectReason
+from city.messages import RejectReason
 from city.units import converter, first_like
 from ingest.decode.local_times import read_local_s
 from ingest.decode.outcome import Undecodable

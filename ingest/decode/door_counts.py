@@ -11,7 +11,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from city.models import PassengerCount, Received, RejectReason
+from city.events import PassengerCount
+from city.messages import Received, RejectReason
 from ingest.decode.outcome import Undecodable
 from ingest.decode.wire import Word
 

@@ -18,7 +18,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Struct
 
-from city.models import CameraEvent, CameraStatus, Received, RejectReason
+from city.events import CameraEvent, CameraStatus
+from city.messages import Received, RejectReason
 from ingest.decode.outcome import (
     UNKNOWN_FEED,
     Format,

@@ -18,7 +18,8 @@ from google.protobuf.message import DecodeError, EncodeError
 from google.transit import gtfs_realtime_pb2 as pb
 from msgspec import structs
 
-from city.models import CaseList, Reading, Received, RejectReason, VehiclePosition
+from city.events import CaseList, VehiclePosition
+from city.messages import Reading, Received, RejectReason
 from ingest.decode.gtfs_rt_alerts import read_alert
 from ingest.decode.gtfs_rt_fields import time_ms
 from ingest.decode.gtfs_rt_trips import read_trip, read_vehicle

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from google.transit import gtfs_realtime_pb2 as pb
 
+from city.events import Affected, Case
 from city.i18n import LANGUAGES
-from city.models import Affected, Case, Received, RejectReason
+from city.messages import Received, RejectReason
 from ingest.decode.gtfs_rt_fields import direction, entity_id, number, text, time_ms
 from ingest.decode.outcome import Undecodable
 

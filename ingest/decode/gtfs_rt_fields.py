@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from google.transit import gtfs_realtime_pb2 as pb
 
-from city.models import RejectReason
+from city.messages import RejectReason
 from ingest.decode.outcome import Undecodable, check_id
 from ingest.decode.times import read_time_ms
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from google.transit import gtfs_realtime_pb2 as pb
 
-from city.models import Received, RejectReason, TripUpdate, VehiclePosition, VehicleStatus
+from city.events import TripUpdate, VehiclePosition, VehicleStatus
+from city.messages import Received, RejectReason
 from ingest.decode.gtfs_rt_fields import direction, entity_id, narrow, number, text, time_ms, vehicle_id
 from ingest.decode.outcome import Undecodable
 

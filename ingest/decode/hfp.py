@@ -25,15 +25,8 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from city.models import (
-    PassengerCount,
-    Reading,
-    Received,
-    RejectReason,
-    SignalPriority,
-    VehiclePosition,
-    VehicleStatus,
-)
+from city.events import PassengerCount, SignalPriority, VehiclePosition, VehicleStatus
+from city.messages import Reading, Received, RejectReason
 from ingest.decode.door_counts import ClassCount, Doors, passenger_count
 from ingest.decode.outcome import (
     UNKNOWN_FEED,

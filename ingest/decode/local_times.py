@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from city.models import RejectReason
+from city.messages import RejectReason
 from ingest.decode.outcome import Undecodable
 
 _SHOWN_CHARS = 40

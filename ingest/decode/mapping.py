@@ -16,7 +16,7 @@ import msgspec
 
 from city.json_path import ABSENT, JsonPath, WrongStep, describe, find, parse
 from city.mappings import NATIVE, FeedMapping, FieldSource, Native
-from city.models import Received, RejectReason
+from city.messages import Received, RejectReason
 from ingest.decode.conversions import Convert, conversions, shown
 from ingest.decode.native_events import KINDS, CaseMessage, Kind, Tell, case
 from ingest.decode.outcome import (

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from city.models import Received, RejectReason
+from city.messages import Received, RejectReason
 from ingest.decode.native_events import KINDS, CaseMessage, M, Tell, case
 from ingest.decode.outcome import (
     UNKNOWN_FEED,

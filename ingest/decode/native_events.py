@@ -11,20 +11,18 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct, field
 
-from city.models import (
+from city.events import (
     CameraEvent,
     CameraStatus,
     Case,
     Event,
     FuelReading,
     PassengerCount,
-    Reading,
-    Received,
-    RejectReason,
     SensorReading,
     VehiclePosition,
     VehicleStatus,
 )
+from city.messages import Reading, Received, RejectReason
 from ingest.decode.outcome import Outcome, Undecodable, rejected
 from ingest.decode.times import WireTime, read_time_ms
 from ingest.decode.wire import (

@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from city.models import Event, Reading, Received, Reject, RejectReason
+from city.events import Event
+from city.messages import Reading, Received, Reject, RejectReason
 
 UNKNOWN_FEED = "unknown"
 # Long enough for any sensible name, short enough that ids do not fill the store.

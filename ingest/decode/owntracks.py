@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from city.models import Reading, Received, RejectReason, VehiclePosition, VehicleStatus
+from city.events import VehiclePosition, VehicleStatus
+from city.messages import Reading, Received, RejectReason
 from ingest.decode.outcome import (
     UNKNOWN_FEED,
     Format,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from city.models import RejectReason
+from city.messages import RejectReason
 from ingest.decode.outcome import Undecodable
 
 WireTime = int | float | str

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
-from city.models import FuelReading, Reading, Received, RejectReason, VehiclePosition, VehicleStatus
+from city.events import FuelReading, VehiclePosition, VehicleStatus
+from city.messages import Reading, Received, RejectReason
 from ingest.decode.outcome import Format, Outcome, Read, Undecodable, check_id, read_json, rejected
 from ingest.decode.times import WireTime, read_time_ms
 from ingest.decode.wire import Bearing, Lat, Litres, Lon, Metres, Percent, Speed, Text, Word

@@ -17,7 +17,8 @@ from functools import partial
 import msgspec
 from msgspec import Struct, field
 
-from city.models import PassengerCount, Received
+from city.events import PassengerCount
+from city.messages import Received
 from ingest.decode.door_counts import Doors, passenger_count
 from ingest.decode.outcome import Format, Read, Undecodable, check_id, read_json, reading, refusing
 from ingest.decode.times import WireTime, read_time_ms

@@ -24,7 +24,7 @@ if __name__ == "__main__":
 import msgspec  # noqa: E402
 
 from city.config import load_config  # noqa: E402
-from city.models import Reading, Received, Reject  # noqa: E402
+from city.messages import Reading, Received, Reject  # noqa: E402
 from ingest.decode import Decoders  # noqa: E402
 from ingest.mqtt_wire import Parser, ProtocolError  # noqa: E402
 

@@ -22,8 +22,8 @@ from servers import Mosquitto, Nats, Valkey, wait_until
 
 from city.areas import Areas
 from city.config import Config, load_config
+from city.events import Facet
 from city.link import StoreRefused
-from city.models import Facet
 from city.store import Store, StoreDown, now_ms
 from ingest.pipeline import Pipeline
 from ingest.receiver import Receiver

@@ -16,16 +16,8 @@ from servers import Valkey, wait_until
 
 from analysis.detection import Detection
 from city.config import Config, load_config
-from city.models import (
-    CameraEvent,
-    CameraStatus,
-    Event,
-    FuelReading,
-    PassengerCount,
-    Reading,
-    Received,
-    VehiclePosition,
-)
+from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
+from city.messages import Reading, Received
 from city.store import Store, StoreDown, now_ms
 
 pytestmark = pytest.mark.integration

@@ -12,23 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from servers import Valkey, wait_until
 
+from city.alarms import Alarm, AlarmPriority
 from city.config import Config, load_config
-from city.models import (
-    Alarm,
-    AlarmPriority,
-    Arrival,
-    CameraStatus,
-    Event,
-    Facet,
-    Histogram,
-    PassengerCount,
-    Reading,
-    Received,
-    Reject,
-    RejectReason,
-    VehiclePosition,
-    WorkerFigures,
-)
+from city.events import CameraStatus, Event, Facet, PassengerCount, VehiclePosition
+from city.messages import Arrival, Histogram, Reading, Received, Reject, RejectReason, WorkerFigures
 from city.store import Store
 from dashboard.app import build
 

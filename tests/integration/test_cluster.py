@@ -10,9 +10,11 @@ from collections.abc import Iterator
 import pytest
 from servers import ValkeyCluster, wait_until
 
+from city.alarms import Alarm, AlarmPriority
+from city.events import Facet, VehiclePosition
 from city.keys import partition_of
 from city.link import IN_MEMORY, Durability
-from city.models import Alarm, AlarmPriority, Facet, Reading, Received, Reject, RejectReason, VehiclePosition
+from city.messages import Reading, Received, Reject, RejectReason
 from city.store import Store, StoreDown
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from servers import Valkey, wait_until
 
 from city.areas import load_areas
 from city.config import load_config
-from city.models import Received
+from city.messages import Received
 from city.store import Store, now_ms
 from dashboard.app import build
 from ingest.batch import Batch

@@ -22,7 +22,8 @@ from servers import Mosquitto, Nats, Server, Valkey, wait_until
 
 from city.areas import Areas
 from city.config import Config, load_config
-from city.models import CameraStatus, Facet, FeedCount, VehiclePosition
+from city.events import CameraStatus, Facet, VehiclePosition
+from city.messages import FeedCount
 from city.store import Store, StoreFenced, now_ms
 from ingest.pipeline import Pipeline
 from ingest.receiver import Receiver

@@ -13,7 +13,8 @@ from servers import Valkey
 
 from city.areas import Areas
 from city.config import load_config
-from city.models import Facet, PassengerCount, Received, VehiclePosition, VehicleStatus
+from city.events import Facet, PassengerCount, VehiclePosition, VehicleStatus
+from city.messages import Received
 from city.store import Store
 from ingest.pipeline import Batch, Pipeline
 

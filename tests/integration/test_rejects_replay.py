@@ -16,7 +16,8 @@ from servers import Valkey
 
 from city.areas import load_areas
 from city.config import Config, load_config
-from city.models import Facet, Received, RejectReason
+from city.events import Facet
+from city.messages import Received, RejectReason
 from city.store import Store, StoredReject
 from ingest.batch import Batch
 from ingest.pipeline import Pipeline

@@ -21,7 +21,7 @@ from paho.mqtt.properties import Properties
 from servers import Mosquitto, Nats, Server, Valkey, ValkeyCluster, wait_until
 
 from city.config import load_config
-from city.models import CameraStatus, Facet
+from city.events import CameraStatus, Facet
 from city.store import Store, now_ms
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]

@@ -11,21 +11,10 @@ import redis
 from servers import Valkey
 
 from city.commits import Keep, Part
+from city.events import CameraEvent, CameraStatus, Event, Facet, FuelReading, PassengerCount, VehiclePosition
 from city.keys import Keys, partition_of
 from city.link import Durability
-from city.models import (
-    CameraEvent,
-    CameraStatus,
-    Event,
-    Facet,
-    FuelReading,
-    PassengerCount,
-    Reading,
-    Received,
-    Reject,
-    RejectReason,
-    VehiclePosition,
-)
+from city.messages import Reading, Received, Reject, RejectReason
 from city.store import Store, StoreDown, StoreFenced, StoreRefused
 from ingest.batch import Batch
 from ingest.writer import Writer

@@ -22,10 +22,13 @@ from analysis import samples
 from analysis.kpis import KPI_UNITS
 from analysis.picture import Camera, Vehicle
 from analysis.workers import WorkerLooks
-from city.config import ENV_NOT_SETTINGS, ENV_PREFIX, Alarms, CityProfile, Config, load_config
+from city.alarms import Alarm, AlarmPriority
+from city.config import ENV_NOT_SETTINGS, ENV_PREFIX, Config, load_config
+from city.events import EVENT_TYPES
 from city.keys import NAMES, partition_of
 from city.mappings import NATIVE, FieldSource
-from city.models import EVENT_TYPES, Alarm, AlarmPriority, Histogram, RejectReason, WorkerFigures
+from city.messages import Histogram, RejectReason, WorkerFigures
+from city.settings import Alarms, CityProfile
 from city.units import UNITS
 from dashboard import api, api_feeds
 from dashboard.app import GEOGRAPHY, build

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from analysis.alarmbook import AlarmBook, Place, place_of
 from analysis.detectors.finding import Change, Finding, alarm_id, key_of
 from analysis.picture import Picture
-from city.models import AlarmPriority, CameraStatus, VehiclePosition, VehicleStatus
+from city.alarms import AlarmPriority
+from city.events import CameraStatus, VehiclePosition, VehicleStatus
 
 RISE = Finding(
     rule="overload",

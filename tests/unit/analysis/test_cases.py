@@ -10,7 +10,7 @@ import pytest
 from analysis import cases
 from analysis.cases import Cases
 from analysis.picture import Picture
-from city.models import Case, CaseList
+from city.events import Case, CaseList
 
 NOW = 1_800_000_000_000
 MINUTE_MS = 60_000

@@ -6,17 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.detection import Detection, Memory, decode_memory, encode_memory
-from city.config import Alarms, CameraAlert, CameraOffline, FeedSilent, FuelDrop, Overload
-from city.models import (
-    Alarm,
-    CameraEvent,
-    CameraStatus,
-    Event,
-    FeedCount,
-    FuelReading,
-    PassengerCount,
-    VehiclePosition,
-)
+from city.alarms import Alarm
+from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
+from city.messages import FeedCount
+from city.settings import Alarms, CameraAlert, CameraOffline, FeedSilent, FuelDrop, Overload
 
 S = 1000
 RULES = Alarms(

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.feed_rates import ExpectedRates, FeedRate, FeedRates, UsualRates
-from city.models import FeedCount
+from city.messages import FeedCount
 
 
 def counts(**received: int) -> list[FeedCount]:

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.fuel_meter import FuelMeter, decode_meter, encode_meter
-from city.models import FuelReading, VehiclePosition
+from city.events import FuelReading, VehiclePosition
 
 S = 1000
 T0 = 1_000_000 * S

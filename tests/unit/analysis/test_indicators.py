@@ -3,7 +3,8 @@
 from analysis.indicators import AreaIndicators, indicators
 from analysis.kpis import KpiSettings
 from analysis.picture import Picture
-from city.models import Alarm, AlarmPriority, PassengerCount, VehiclePosition
+from city.alarms import Alarm, AlarmPriority
+from city.events import PassengerCount, VehiclePosition
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
 NOW = 10_000_000

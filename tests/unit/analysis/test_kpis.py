@@ -4,16 +4,9 @@ from analysis.feed_rates import FeedRates
 from analysis.fuel_meter import FuelMeter
 from analysis.kpis import KPI_UNITS, Kpi, KpiSettings, kpis
 from analysis.picture import Picture
-from city.models import (
-    Alarm,
-    AlarmPriority,
-    CameraEvent,
-    CameraStatus,
-    Event,
-    FeedCount,
-    PassengerCount,
-    VehiclePosition,
-)
+from city.alarms import Alarm, AlarmPriority
+from city.events import CameraEvent, CameraStatus, Event, PassengerCount, VehiclePosition
+from city.messages import FeedCount
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
 NOW = 10_000_000

@@ -4,7 +4,8 @@ from analysis.indicators import AreaIndicators
 from analysis.kpis import KpiSettings
 from analysis.picture import Picture
 from analysis.problems import Problem, worst_problems
-from city.models import Alarm, AlarmPriority, CameraStatus, PassengerCount, VehiclePosition
+from city.alarms import Alarm, AlarmPriority
+from city.events import CameraStatus, PassengerCount, VehiclePosition
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
 NOW = 10_000_000

@@ -16,7 +16,7 @@ from analysis.samples import (
     read_vehicle_sample,
     vehicle_sample,
 )
-from city.models import FuelReading, PassengerCount, VehiclePosition
+from city.events import FuelReading, PassengerCount, VehiclePosition
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
 

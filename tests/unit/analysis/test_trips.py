@@ -8,7 +8,7 @@ import pytest
 
 from analysis import trips
 from analysis.picture import Picture, Vehicle
-from city.models import TripUpdate, VehiclePosition, VehicleStatus
+from city.events import TripUpdate, VehiclePosition, VehicleStatus
 
 NOW = 1_800_000_000_000
 

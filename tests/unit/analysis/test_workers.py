@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from analysis.workers import WorkerLooks, WorkerState, cumulated, difference, quantile
-from city.models import Arrival, Histogram, WorkerFigures
+from city.messages import Arrival, Histogram, WorkerFigures
 
 BOUNDS = (0.01, 0.1, 1.0)
 

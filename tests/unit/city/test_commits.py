@@ -12,19 +12,9 @@ from msgspec import json, msgpack
 
 import city.commits
 from city.commits import Commits, Keep, Part
+from city.events import CameraEvent, CameraStatus, Event, PassengerCount, VehiclePosition, VehicleStatus
 from city.keys import Keys, partition_of
-from city.models import (
-    CameraEvent,
-    CameraStatus,
-    Event,
-    PassengerCount,
-    Reading,
-    Received,
-    Reject,
-    RejectReason,
-    VehiclePosition,
-    VehicleStatus,
-)
+from city.messages import Reading, Received, Reject, RejectReason
 
 NOW = 1_777_870_800_000
 COMMITS = Commits(Keys("tashkent", 4), Keep(events_s=60, rejects_max_bytes=1000))

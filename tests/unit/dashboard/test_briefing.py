@@ -9,10 +9,11 @@ import pytest
 
 from analysis.samples import AreaSample
 from analysis.trend import HOUR_MS
+from city.alarms import Alarm, AlarmPriority
 from city.areas import Areas, load_areas
 from city.config import Config, load_config
+from city.events import PassengerCount, VehiclePosition
 from city.i18n import LANGUAGES, translator
-from city.models import Alarm, AlarmPriority, PassengerCount, VehiclePosition
 from dashboard.briefing import brief
 from dashboard.feed import CityState
 from layouts.briefing import briefing

@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.picture import Camera, Picture, Vehicle
-from city.models import (
-    Alarm,
-    AlarmPriority,
-    CameraStatus,
-    Event,
-    FuelReading,
-    PassengerCount,
-    VehiclePosition,
-    VehicleStatus,
-)
+from city.alarms import Alarm, AlarmPriority
+from city.events import CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition, VehicleStatus
 from dashboard.frames import (
     HAS_BEARING,
     STALE,

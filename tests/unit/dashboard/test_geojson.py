@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from city.config import load_config
-from city.models import CameraStatus, Event, PassengerCount, VehiclePosition
+from city.events import CameraStatus, Event, PassengerCount, VehiclePosition
 from dashboard import geojson
 from dashboard.feed import CityState
 

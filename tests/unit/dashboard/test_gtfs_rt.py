@@ -14,7 +14,8 @@ from google.transit import gtfs_realtime_pb2 as pb
 from msgspec import structs
 
 from city.config import load_config
-from city.models import Affected, Case, CaseList, Event, PassengerCount, Reading, Received, VehiclePosition
+from city.events import Affected, Case, CaseList, Event, PassengerCount, VehiclePosition
+from city.messages import Reading, Received
 from city.store import now_ms
 from dashboard import gtfs_rt
 from dashboard.feed import CityState

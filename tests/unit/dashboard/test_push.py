@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from city.config import Live
+from city.settings import Live
 from dashboard.push import Frames, Push
 
 

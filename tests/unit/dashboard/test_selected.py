@@ -9,19 +9,12 @@ from typing import Any
 import pytest
 
 from analysis.indicators import AreaIndicators
+from city.alarms import Alarm, AlarmPriority
 from city.areas import Areas, load_areas
 from city.config import Config, load_config
+from city.events import CameraEvent, CameraStatus, FuelReading, PassengerCount, VehiclePosition
 from city.i18n import translator
-from city.models import (
-    Alarm,
-    AlarmPriority,
-    CameraEvent,
-    CameraStatus,
-    FeedCount,
-    FuelReading,
-    PassengerCount,
-    VehiclePosition,
-)
+from city.messages import FeedCount
 from city.store import StoredReject
 from dashboard.feed import CityState
 from dashboard.selected import Past, selected

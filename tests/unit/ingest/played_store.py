@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum, auto
 
 from city.commits import KEEP, Commits, Part
+from city.events import Event, Facet, VehiclePosition
 from city.keys import Keys
 from city.link import StoreDown, StoreRefused
-from city.models import Event, Facet, Reading, Received, Reject, VehiclePosition, WorkerFigures
+from city.messages import Reading, Received, Reject, WorkerFigures
 from ingest.batch import Batch
 
 NOW = 1_777_870_800_000

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from city.alarms import Alarm
 from city.config import Config
-from city.models import Alarm, CameraEvent, CameraStatus, Event, Facet, FeedCount
+from city.events import CameraEvent, CameraStatus, Event, Facet
+from city.messages import FeedCount
 from city.store import Entry, RejectsKept, Store, Stored, StoreDown
 from ingest.alarms import AlarmWorker
 

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city.config import Checks
-from city.models import CameraStatus, Case, Event, Reading, Received, VehiclePosition
+from city.events import CameraStatus, Case, Event, VehiclePosition
+from city.messages import Reading, Received
+from city.settings import Checks
 from ingest.checks import Limits, as_last_will, distance_m, find_problems
 from ingest.memory import Memory
 

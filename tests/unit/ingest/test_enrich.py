@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from city.models import CameraStatus, FuelReading, PassengerCount
+from city.events import CameraStatus, FuelReading, PassengerCount
 from ingest.enrich import enrich
 from ingest.memory import Bounded, Memory
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from played_store import batch_of
 
-from city.models import FuelReading, Reading, Received, Reject, RejectReason, WorkerFigures
+from city.events import FuelReading
+from city.messages import Reading, Received, Reject, RejectReason, WorkerFigures
 from ingest.batch import Batch
 from ingest.figures import Figures
 

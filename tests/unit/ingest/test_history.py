@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from analysis.samples import read_area_sample, read_kpi_sample, read_vehicle_sample
+from city.alarms import Alarm
 from city.config import Config
-from city.models import Alarm, Event, Facet, FeedCount, FuelReading, PassengerCount, VehiclePosition
+from city.events import Event, Facet, FuelReading, PassengerCount, VehiclePosition
+from city.messages import FeedCount
 from city.store import Entry, Store, Stored, StoreDown
 from ingest.history import HistoryWorker
 

@@ -18,7 +18,7 @@ import ingest.intake
 import ingest.session
 from city.areas import Areas
 from city.config import Config, load_config
-from city.models import Received
+from city.messages import Received
 from ingest.figures import Figures
 from ingest.intake import Intake
 from ingest.pipeline import Pipeline

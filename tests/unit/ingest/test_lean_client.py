@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 import ingest.lean_client
 import ingest.session
-from city.models import Received
+from city.messages import Received
 from ingest.lean_client import LeanClient
 from ingest.session import Listener, SessionRefused, SessionSettings
 
@@ -414,6 +414,23 @@ def test_a_session_that_the_broker_lost_is_subscribed_anew_and_told(
         connect(worker, broker)
     assert "session_lost" in [log["event"] for log in logs]
     assert worker.resumed == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_worker_that_leaves_subscribes_no_more(worker: Worker, broker: Broker, clock: Clock, kept: bool) -> None:
+    connect(worker, broker)
+    worker.client.unsubscribe()
+    asked = broker.packet()
+    assert asked[0] == 0xA2
+    broker.hang_up()
+    worker.hear()
+    clock.now += 1
+    worker.client.connect_if_needed()
+    broker.accept()
+    broker.say(RESUMED if kept else ACCEPTED)
+    worker.hear()
+    worker.client.close(clock.now)
+    assert broker.rest() == (asked if kept else b"") + DISCONNECT
 
 
 def test_what_came_before_the_loss_in_one_reading_is_not_thrown_away(worker: Worker, broker: Broker) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from city.models import Received
+from city.messages import Received
 from ingest import mqtt_wire
 from ingest.mqtt_wire import Connack, Control, Disconnected, Parser, Pingresp, ProtocolError, Suback
 

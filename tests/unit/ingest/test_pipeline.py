@@ -11,17 +11,9 @@ from played_store import NOW, Fault, PlayedStore, poisoned
 
 from city.areas import Areas, load_areas
 from city.config import Config, load_config
+from city.events import CameraStatus, Case, Facet, FuelReading, PassengerCount, VehiclePosition
 from city.keys import partition_of
-from city.models import (
-    CameraStatus,
-    Case,
-    Facet,
-    FuelReading,
-    PassengerCount,
-    Received,
-    RejectReason,
-    VehiclePosition,
-)
+from city.messages import Received, RejectReason
 from city.store import StoreDown
 from ingest.batch import Batch
 from ingest.pipeline import STEPS, Pipeline

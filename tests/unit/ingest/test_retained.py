@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from city.config import load_config
-from city.models import Received
+from city.messages import Received
 from ingest import retained
 from ingest.retained import Retained
 from ingest.session import Listener, SessionRefused, SessionSettings

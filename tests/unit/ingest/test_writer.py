@@ -13,7 +13,7 @@ from played_store import NOW, Fault, PlayedStore, batch_of, poisoned, position
 import ingest.writer
 from city.commits import Part
 from city.link import StoreDown, StoreRefused
-from city.models import Received, Reject, RejectReason
+from city.messages import Received, Reject, RejectReason
 from ingest.batch import Batch
 from ingest.writer import Writer
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from analysis.kpis import KPI_UNITS
-from city.config import Alarms, load_config
+from city.alarms import AlarmPriority
+from city.config import load_config
 from city.i18n import LANGUAGES, LOCALES, translator
-from city.models import AlarmPriority, RejectReason
+from city.messages import RejectReason
+from city.settings import Alarms
 from layouts.theme import INDICATORS
 
 ROOT = Path(__file__).resolve().parents[3]

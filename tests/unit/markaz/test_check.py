@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from city.config import CityProfile, Config
+from city.config import Config
+from city.settings import CityProfile
 from markaz.check import Finding, findings, geography
 
 CITIES = {"tashkent": CityProfile(names={"en": "T"}, bounds=(69, 41, 70, 42), timezone="Asia/Tashkent")}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from city.config import CityProfile, Config, ConfigError
+from city.config import Config, ConfigError
+from city.settings import CityProfile
 from markaz.embedded import broker_config, mqtt_readiness, redis_readiness, resolve, store, store_config, with_urls
 from markaz.running import Running, take_lock, write_note
 

@@ -11,7 +11,8 @@ import pytest
 from shapely import Point, Polygon, box
 from shapely.geometry import shape
 
-from city.config import CityProfile, Config, ConfigError
+from city.config import Config, ConfigError
+from city.settings import CityProfile
 from markaz.geo import GeoError, add_arguments, read_areas, run
 
 WEST, EAST = box(69.0, 41.0, 69.1, 41.1), box(69.1, 41.0, 69.2, 41.1)

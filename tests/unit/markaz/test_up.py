@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from city.config import CityProfile, Config, Ingest, Mqtt
+from city.config import Config
+from city.settings import CityProfile, Ingest, Mqtt
 from markaz.embedded import with_urls
 from markaz.live import has_items
 from markaz.up import child_environ, ingest_commands, without_secrets

@@ -2,8 +2,8 @@
 
 from analysis.detectors.camera_alert import AlertState, alerts, step, tick
 from analysis.detectors.finding import Change, Finding
-from city.config import CameraAlert
-from city.models import CameraEvent
+from city.events import CameraEvent
+from city.settings import CameraAlert
 
 RULE = CameraAlert(kinds=("fire",), crowd_min=50, clear_after_s=900)
 S = 1000

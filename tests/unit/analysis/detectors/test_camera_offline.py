@@ -2,8 +2,8 @@
 
 from analysis.detectors.camera_offline import OfflineState, step, tick
 from analysis.detectors.finding import Change, Finding
-from city.config import CameraOffline
-from city.models import CameraStatus
+from city.events import CameraStatus
+from city.settings import CameraOffline
 
 RULE = CameraOffline(on_delay_s=30)
 S = 1000

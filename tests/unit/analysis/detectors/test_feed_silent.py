@@ -2,8 +2,8 @@
 
 from analysis.detectors.feed_silent import SilenceState, step
 from analysis.detectors.finding import Change
-from city.config import FeedSilent
-from city.models import FeedCount
+from city.messages import FeedCount
+from city.settings import FeedSilent
 
 RULE = FeedSilent(silent_after_s={"hfp": 60})
 S = 1000

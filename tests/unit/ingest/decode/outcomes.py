@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from city.models import Event, Reading, Reject
+from city.events import Event
+from city.messages import Reading, Reject
 from ingest.decode.outcome import Outcome
 
 

@@ -13,8 +13,10 @@ from outcomes import Decoded
 
 from analysis.detection import Detection
 from analysis.picture import Picture
-from city.config import Alarms
-from city.models import Alarm, CameraEvent, CameraStatus, Received, RejectReason
+from city.alarms import Alarm
+from city.events import CameraEvent, CameraStatus
+from city.messages import Received, RejectReason
+from city.settings import Alarms
 from ingest.decode import Decoders, frigate
 
 START = 1607123955.475377

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from city.mappings import FeedMapping
-from city.models import Received, Reject
+from city.messages import Received, Reject
 from ingest.decode import Decoders
 
 TOPICS = (

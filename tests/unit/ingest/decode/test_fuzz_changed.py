@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from city.models import Received, Reject
+from city.messages import Received, Reject
 from ingest.decode import frigate, owntracks, traccar
 
 SEEN = {

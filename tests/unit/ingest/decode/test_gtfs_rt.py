@@ -14,19 +14,8 @@ from google.transit import gtfs_realtime_pb2 as pb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from city.models import (
-    Affected,
-    Case,
-    CaseList,
-    Event,
-    Reading,
-    Received,
-    Reject,
-    RejectReason,
-    TripUpdate,
-    VehiclePosition,
-    VehicleStatus,
-)
+from city.events import Affected, Case, CaseList, Event, TripUpdate, VehiclePosition, VehicleStatus
+from city.messages import Reading, Received, Reject, RejectReason
 from ingest.decode import Decoders, gtfs_rt
 from ingest.decode.outcome import Outcome
 

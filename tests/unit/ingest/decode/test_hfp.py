@@ -11,14 +11,8 @@ from typing import Any
 import pytest
 from outcomes import Decoded
 
-from city.models import (
-    PassengerCount,
-    Received,
-    RejectReason,
-    SignalPriority,
-    VehiclePosition,
-    VehicleStatus,
-)
+from city.events import PassengerCount, SignalPriority, VehiclePosition, VehicleStatus
+from city.messages import Received, RejectReason
 from ingest.decode import hfp
 
 TOPIC = "/hfp/v2/journey/ongoing/vp/bus/0012/01913/4400/1/Vantaankoski/15:21/1130110/4/60;24/19/72/15"

@@ -14,21 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from outcomes import Decoded
 
-from city.mappings import NATIVE, FeedMapping
-from city.models import (
+from city.events import (
     CameraEvent,
     CameraStatus,
     Case,
     FuelReading,
     PassengerCount,
-    Reading,
-    Received,
-    Reject,
-    RejectReason,
     SensorReading,
     VehiclePosition,
     VehicleStatus,
 )
+from city.mappings import NATIVE, FeedMapping
+from city.messages import Reading, Received, Reject, RejectReason
 from ingest.decode import Decoders
 from ingest.decode.mapping import format_of
 from ingest.decode.native_events import KINDS, CaseMessage

@@ -8,19 +8,18 @@ from typing import Any
 import pytest
 from outcomes import Decoded
 
-from city.models import (
+from city.events import (
     CameraEvent,
     CameraStatus,
     Case,
     Event,
     FuelReading,
     PassengerCount,
-    Received,
-    RejectReason,
     SensorReading,
     VehiclePosition,
     VehicleStatus,
 )
+from city.messages import Received, RejectReason
 from ingest.decode import Decoders
 
 PREFIX = "markaz/v1/tashkent/"

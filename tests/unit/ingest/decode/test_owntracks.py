@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from outcomes import Decoded
 
-from city.models import Received, RejectReason, VehiclePosition, VehicleStatus
+from city.events import VehiclePosition, VehicleStatus
+from city.messages import Received, RejectReason
 from ingest.decode import owntracks
 
 TOPIC = "owntracks/jane/phone"

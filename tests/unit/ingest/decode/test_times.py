@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from city.models import RejectReason
+from city.messages import RejectReason
 from ingest.decode.outcome import Undecodable
 from ingest.decode.times import read_time_ms
 

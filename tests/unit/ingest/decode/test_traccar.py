@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from city.models import FuelReading, Reading, Received, Reject, RejectReason, VehiclePosition, VehicleStatus
+from city.events import FuelReading, VehiclePosition, VehicleStatus
+from city.messages import Reading, Received, Reject, RejectReason
 from ingest.decode import traccar
 from ingest.decode.outcome import Outcome
 

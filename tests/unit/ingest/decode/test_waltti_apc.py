@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from outcomes import Decoded
 
-from city.models import PassengerCount, Received, RejectReason
+from city.events import PassengerCount
+from city.messages import Received, RejectReason
 from ingest.decode import waltti_apc
 
 SYSTEM = "3298a747-c434-4030-b6d7-ab803bd823d2"
