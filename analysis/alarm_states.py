@@ -47,9 +47,7 @@ def apply(alarm: Alarm, act: Act) -> Alarm:
     if _held(alarm) and not held:
         # Out of the hold an alarm that stands is new to the operator.
         after = replace(after, condition=S.UNACKNOWLEDGED if after.active else S.NORMAL, acknowledged_ms=None)
-    return replace(
-        after, state=state_of(after), version=alarm.version + 1, updated_ms=max(alarm.updated_ms, act.at_ms)
-    )
+    return replace(after, state=state_of(after), version=alarm.version + 1, updated_ms=max(alarm.updated_ms, act.at_ms))
 
 
 def _held(alarm: Alarm) -> bool:

@@ -1,16 +1,18 @@
-"""The alarms that stand or stood not long ago, and what a finding makes of them."""
+"""The alarms that are known, what happens to them, and what of that the store does not have yet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from analysis.alarm_states import apply
 from analysis.detectors.finding import Change, Finding
 from analysis.picture import Picture
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Act, Action, Alarm, AlarmPriority, AlarmState, Transition
+from city.rules.rule import Rule
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -23,94 +25,184 @@ class Place(Struct, frozen=True, kw_only=True):
     route: str | None = None
 
 
+class _Happened(Struct, frozen=True):
+    """Something that the store does not have yet, so that it can be said again of an alarm that others changed."""
+
+    alarm: Alarm  # as it would be new
+    act: Act | None  # None: only its numbers went on
+    values: dict[str, float | str]
+    at_ms: int
+
+
 @dataclass(slots=True)
 class AlarmBook:
-    """Alarms by id. A finding that was taken before changes nothing: events may be read twice."""
+    """Alarms by id."""
 
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    _stored: dict[str, Alarm | None] = field(default_factory=dict)  # of those that changed: as the store has them
+    _happened: dict[str, list[_Happened]] = field(default_factory=dict)
+    _transitions: list[Transition] = field(default_factory=list)
 
     def restore(self, alarms: Iterable[Alarm]) -> None:
-        """Know these alarms; of one known already, the later change wins."""
-        for alarm in alarms:
-            known = self.alarms.get(alarm.id)
-            if known is None or (alarm.updated_ms, alarm.cleared_ms or 0) > (known.updated_ms, known.cleared_ms or 0):
-                self.alarms[alarm.id] = alarm
+        """Know these alarms, as the store has them."""
+        self.alarms.update({alarm.id: alarm for alarm in alarms})
 
-    def take(self, finding: Finding, priority: str, place: Place) -> Alarm | None:
-        """The alarm as the finding leaves it, None if that was known."""
+    def take(self, finding: Finding, rule: Rule, place: Place) -> Alarm | None:
+        """The alarm as the finding leaves it, None if it changes nothing."""
         known = self.alarms.get(finding.alarm_id)
-        match finding.change:
-            case Change.RAISE if known is None:
-                alarm = _risen(finding, priority, place)
-            case Change.UPDATE if known and known.cleared_ms is None and finding.at_ms > known.updated_ms:
-                alarm = replace(known, updated_ms=finding.at_ms, values=finding.values)
-            case Change.CLEAR if known and known.cleared_ms is None:
-                alarm = replace(
-                    known,
-                    updated_ms=max(finding.at_ms, known.updated_ms),
-                    cleared_ms=max(finding.at_ms, known.raised_ms),
-                    values={**known.values, **finding.values},
-                )
-            case _:
+        action = {Change.RAISE: Action.RISE, Change.CLEAR: Action.CLEAR, Change.UPDATE: None}[finding.change]
+        if known is None and action is not Action.RISE:
+            return None
+        alarm = known or Alarm(
+            id=finding.alarm_id,
+            rule=finding.rule,
+            priority=AlarmPriority(rule.priority),
+            source_kind=finding.source_kind,
+            source_id=finding.source_id,
+        )
+        if action is Action.RISE:
+            alarm = replace(
+                alarm,
+                priority=AlarmPriority(rule.priority),
+                latching=rule.latching,
+                wants_acknowledgement=rule.acknowledge,
+                **{name: getattr(place, name) for name in Place.__struct_fields__},
+            )
+        act = action and Act(action=action, at_ms=finding.at_ms, values=finding.values)
+        return self._happen(_Happened(alarm, act, finding.values, finding.at_ms))
+
+    def act(self, alarm: Alarm, act: Act) -> Alarm | None:
+        """What happens to a known alarm by itself: the end of a hold, another announcement. Raises NotAllowed."""
+        return self._happen(_Happened(alarm, act, {}, act.at_ms))
+
+    def standing(self) -> list[Alarm]:
+        """The alarms whose condition stands, held ones too."""
+        return [alarm for alarm in self.alarms.values() if alarm.active]
+
+    # --- towards the store ------------------------------------------------------------------------
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._stored)
+
+    def changes(self) -> list[tuple[Alarm | None, Alarm | None]]:
+        """Of every alarm that changed: as the store has it, and as it is."""
+        return [(stored, self.alarms.get(name)) for name, stored in self._stored.items()]
+
+    def transitions(self) -> Sequence[Transition]:
+        """What happened since the last `written`, in its order."""
+        return self._transitions
+
+    def written(self) -> None:
+        """The store has it all."""
+        self._stored.clear()
+        self._happened.clear()
+        self._transitions.clear()
+
+    def rebase(self, found: Mapping[str, Alarm | None]) -> None:
+        """Say what happened again, of alarms that operators have changed meanwhile: as the store has them now."""
+        happened = self._happened
+        for name, alarm in found.items():
+            if alarm is None:
+                self.alarms.pop(name, None)
+            else:
+                self.alarms[name] = alarm
+        mine = {name for name in self._stored if name not in found}
+        kept = [one for one in self._transitions if one.alarm in mine]
+        self._stored = {name: stored for name, stored in self._stored.items() if name in mine}
+        self._happened = {name: some for name, some in happened.items() if name in mine}
+        self._transitions = kept
+        for name in found:
+            for one in happened.get(name, ()):
+                known = self.alarms.get(name)
+                again = one if known is None else replace(one, alarm=_rebased(known, one.alarm))
+                self._happen(again)
+        self._transitions.sort(key=lambda one: one.at_ms)
+
+    def forget(self, cleared_before_ms: int) -> None:
+        """Drop alarms that are normal since before then, and that nothing holds."""
+        for alarm in list(self.alarms.values()):
+            if alarm.state is AlarmState.NORMAL and alarm.updated_ms < cleared_before_ms:
+                self._stored.setdefault(alarm.id, alarm)
+                del self.alarms[alarm.id]
+
+    def _happen(self, one: _Happened) -> Alarm | None:
+        before, act = one.alarm, one.act
+        stored = self.alarms.get(before.id)
+        if act is not None:
+            after = apply(before, act)
+            if after is before:
                 return None
-        self.alarms[alarm.id] = alarm
-        return alarm
-
-    def end(self, alarm: Alarm, at_ms: int) -> Alarm:
-        """Clear an alarm that no detector holds any more."""
-        ended = replace(alarm, updated_ms=max(at_ms, alarm.updated_ms), cleared_ms=max(at_ms, alarm.raised_ms))
-        self.alarms[ended.id] = ended
-        return ended
-
-    def reopen(self, alarm: Alarm, at_ms: int) -> Alarm:
-        """Let an alarm stand again that its detector still holds."""
-        stands = replace(alarm, updated_ms=max(at_ms, alarm.updated_ms), cleared_ms=None)
-        self.alarms[stands.id] = stands
-        return stands
-
-    def open(self) -> list[Alarm]:
-        """The alarms that stand."""
-        return [alarm for alarm in self.alarms.values() if alarm.cleared_ms is None]
-
-    def forget(self, cleared_before_ms: int) -> list[str]:
-        """Drop alarms that cleared before then; their ids."""
-        gone = [
-            alarm.id
-            for alarm in self.alarms.values()
-            if alarm.cleared_ms is not None and alarm.cleared_ms < cleared_before_ms
-        ]
-        for one in gone:
-            del self.alarms[one]
-        return gone
+            self._transitions.append(_transition(before, after, act))
+        else:
+            if not before.active or one.at_ms <= before.updated_ms:
+                return None
+            after = replace(before, updated_ms=one.at_ms, values=one.values)
+        self._stored.setdefault(after.id, stored)
+        self._happened.setdefault(after.id, []).append(one)
+        self.alarms[after.id] = after
+        return after
 
 
-def place_of(picture: Picture, source_kind: str, source_id: str) -> Place:
-    """Where a vehicle was last, or where a camera stands; feeds are nowhere."""
-    if source_kind == "vehicle" and (vehicle := picture.vehicles.get(source_id)):
+_OF_OPERATORS = (
+    "state",
+    "condition",
+    "acknowledged_ms",
+    "acknowledged_by",
+    "shelved",
+    "out_of_service",
+    "assignee",
+    "comments",
+    "incident",
+    "version",
+    "active",
+    "raised_ms",
+    "cleared_ms",
+    "updated_ms",
+    "occurrences",
+    "suppressed",
+)
+
+
+def _rebased(stored: Alarm, mine: Alarm) -> Alarm:
+    """What the rule says of the alarm, on the alarm as the store has it."""
+    return replace(mine, **{name: getattr(stored, name) for name in _OF_OPERATORS})
+
+
+def _transition(before: Alarm, after: Alarm, act: Act) -> Transition:
+    return Transition(
+        alarm=after.id,
+        version=after.version,
+        action=act.action,
+        before=before.state,
+        after=after.state,
+        at_ms=act.at_ms,
+        by=act.by,
+        reason=act.reason,
+        until_ms=act.until_ms,
+        text=act.text,
+        values=act.values,
+        rule=after.rule,
+        priority=after.priority,
+        source_kind=after.source_kind,
+        source_id=after.source_id,
+        district=after.district,
+        mahalla=after.mahalla,
+        route=after.route,
+    )
+
+
+def place_of(picture: Picture, finding: Finding) -> Place:
+    """Where the finding says, where a vehicle was last, or where a camera stands; feeds are nowhere."""
+    if finding.source_kind == "vehicle" and (vehicle := picture.vehicles.get(finding.source_id)):
         at, newest = vehicle.position, vehicle.newest
         route = newest.route if newest else None
         if at is None:
             return Place(route=route)
         return Place(lat=at.lat, lon=at.lon, district=at.district, mahalla=at.mahalla, route=route or at.route)
-    if source_kind == "camera" and (camera := picture.cameras.get(source_id)) and camera.status:
+    if finding.source_kind == "camera" and (camera := picture.cameras.get(finding.source_id)) and camera.status:
         status = camera.status
         return Place(lat=status.lat, lon=status.lon, district=status.district, mahalla=status.mahalla)
-    return Place()
-
-
-def _risen(finding: Finding, priority: str, place: Place) -> Alarm:
-    return Alarm(
-        id=finding.alarm_id,
-        rule=finding.rule,
-        priority=AlarmPriority(priority),
-        source_kind=finding.source_kind,
-        source_id=finding.source_id,
-        raised_ms=finding.raised_ms,
-        updated_ms=finding.at_ms,
-        lat=place.lat,
-        lon=place.lon,
-        district=place.district,
-        mahalla=place.mahalla,
-        route=place.route,
-        values=finding.values,
+    return Place(
+        lat=finding.lat, lon=finding.lon, district=finding.district, mahalla=finding.mahalla, route=finding.route
     )

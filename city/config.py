@@ -16,7 +16,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from city.checked import Section
-from city.settings import Alarms, CityProfile, Feeds, History, Http, Ingest, Kpis, Live, Mqtt, Redis, Simulator, Store
+from city.rules import Alarms
+from city.settings import CityProfile, Feeds, History, Http, Ingest, Kpis, Live, Mqtt, Redis, Simulator, Store
 
 ENV_PREFIX = "MARKAZ_"
 # Read by the command line itself, not part of the settings.

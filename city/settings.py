@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from city.checked import Section, check_braces, check_timezone, check_topic_filter, listed
 from city.i18n import Language
@@ -135,76 +135,6 @@ class Ingest(Section):
 
 class Feeds(Section):
     expected_rate_per_s: Mapping[str, Positive] = Field(default={})
-
-
-class FuelDrop(Section):
-    priority: Literal["critical", "high", "medium", "low"] = "high"
-    drop_min_l: Positive = 8
-    window_s: Positive = 900
-    standing_speed_mps: Positive = 0.5
-    confirm_readings: Annotated[int, Field(ge=1, le=100)] = 3
-    clear_after_s: Positive = 3600
-
-
-class Overload(Section):
-    priority: Literal["critical", "high", "medium", "low"] = "medium"
-    load_max: Positive = 1.2
-    load_clear: Positive = 1.0
-    on_delay_s: Annotated[float, Field(ge=0)] = 120
-    forget_after_s: Positive = 1800
-
-    @model_validator(mode="after")
-    def _hysteresis(self) -> Overload:
-        if self.load_clear > self.load_max:
-            raise ValueError("load_clear must not be above load_max")
-        return self
-
-
-class CameraOffline(Section):
-    priority: Literal["critical", "high", "medium", "low"] = "low"
-    on_delay_s: Annotated[float, Field(ge=0)] = 30
-
-
-class CameraAlert(Section):
-    priority: Literal["critical", "high", "medium", "low"] = "critical"
-    kinds: tuple[str, ...] = ("fire", "smoke", "accident")
-    crowd_min: Annotated[int, Field(ge=1)] = 50
-    clear_after_s: Positive = 900
-
-
-class FeedSilent(Section):
-    priority: Literal["critical", "high", "medium", "low"] = "high"
-    silent_after_s: Mapping[str, Positive] = Field(
-        default={
-            "vehicle/position": 15,
-            "vehicle/passengers": 180,
-            "vehicle/fuel": 180,
-            "camera/event": 120,
-            "camera/status": 600,
-            "hfp": 60,
-        }
-    )
-
-
-class RejectsFull(Section):
-    priority: Literal["critical", "high", "medium", "low"] = "medium"
-    share_max: Annotated[float, Field(gt=0, le=1)] = 0.8
-    share_clear: Annotated[float, Field(gt=0, le=1)] = 0.7
-
-    @model_validator(mode="after")
-    def _hysteresis(self) -> RejectsFull:
-        if self.share_clear > self.share_max:
-            raise ValueError("share_clear must not be above share_max")
-        return self
-
-
-class Alarms(Section):
-    fuel_drop: FuelDrop = FuelDrop()
-    overload: Overload = Overload()
-    camera_offline: CameraOffline = CameraOffline()
-    camera_alert: CameraAlert = CameraAlert()
-    feed_silent: FeedSilent = FeedSilent()
-    rejects_full: RejectsFull = RejectsFull()
 
 
 class Kpis(Section):

@@ -1,5 +1,10 @@
-"""Detectors: one module a rule, each a pure step from (state, reading) to (state, findings).
+"""Detectors: one module an alarm rule, each a pure step function.
 
-A `step` takes what an entity said, a `tick` takes the time alone (delays, ends). Both decide by the
-readings' own times, so that reading the same events again gives the same alarms.
+A step takes a state, what was seen and the rule's numbers, and gives the next state and what it found out.
 """
+
+from __future__ import annotations
+
+from analysis.detectors.detector import Detector
+
+DETECTORS: tuple[Detector, ...] = ()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
 from city.events import CameraEvent
-from city.settings import CameraAlert
+from city.rules.cameras import CameraAlert
 
 RULE = "camera_alert"
 # An operator's panel gains nothing from faster changes, and each is written to the store.

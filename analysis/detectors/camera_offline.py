@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
 from city.events import CameraStatus
-from city.settings import CameraOffline
+from city.rules.cameras import CameraOffline
 
 RULE = "camera_offline"
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
 from city.messages import FeedCount
-from city.settings import FeedSilent
+from city.rules.system import FeedSilent
 
 RULE = "feed_silent"
 

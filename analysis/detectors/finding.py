@@ -16,7 +16,7 @@ class Change(StrEnum):
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One change of one alarm. The alarm is named by rule, key and the time of its rise."""
+    """One change of one alarm. The alarm is named by rule and key."""
 
     rule: str  # a key of config.yaml's `alarms`
     change: Change
@@ -26,17 +26,14 @@ class Finding(Struct, frozen=True, kw_only=True):
     raised_ms: int  # when the alarm rose, epoch ms
     at_ms: int  # when this change happened, epoch ms
     values: dict[str, float | str] = {}  # the numbers behind it, by name with unit
+    # Where it is, for what is neither a vehicle nor a camera (their place is known).
+    lat: float | None = None
+    lon: float | None = None
+    district: str | None = None
+    mahalla: str | None = None
+    route: str | None = None
 
     @property
     def alarm_id(self) -> str:
-        return alarm_id(self.rule, self.key, self.raised_ms)
-
-
-def alarm_id(rule: str, key: str, raised_ms: int) -> str:
-    """The alarm's name; the same events always give the same one."""
-    return f"{rule}:{key}:{raised_ms}"
-
-
-def key_of(alarm_id: str) -> str:
-    """The detector's key inside an alarm's name (keys may hold colons themselves)."""
-    return alarm_id.partition(":")[2].rpartition(":")[0]
+        """The alarm's name: the same at every rise."""
+        return f"{self.rule}:{self.key}"

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from analysis.detectors.finding import Change, Finding
 from analysis.detectors.fuel_level import Gauge, Level, Loss, restart, steady, take
 from city.events import FuelReading, VehiclePosition
-from city.settings import FuelDrop
+from city.rules.transport import FuelDrop
 
 RULE = "fuel_drop"
 # A satellite fix at rest jitters: one reading over the rule's speed is a twitch, up to so many times that speed.

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
 from city.events import PassengerCount
-from city.settings import Overload
+from city.rules.transport import Overload
 
 RULE = "overload"
 

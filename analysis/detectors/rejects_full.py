@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.detectors.finding import Change, Finding
-from city.settings import RejectsFull
+from city.rules.system import RejectsFull
 
 RULE = "rejects_full"
 KEY = "rejects"

@@ -28,7 +28,8 @@ from city.events import EVENT_TYPES
 from city.keys import NAMES, partition_of
 from city.mappings import NATIVE, FieldSource
 from city.messages import Histogram, RejectReason, WorkerFigures
-from city.settings import Alarms, CityProfile
+from city.rules import Alarms
+from city.settings import CityProfile
 from city.units import UNITS
 from dashboard import api, api_feeds
 from dashboard.app import GEOGRAPHY, build

@@ -9,7 +9,10 @@ from analysis.detection import Detection, Memory, decode_memory, encode_memory
 from city.alarms import Alarm
 from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
 from city.messages import FeedCount
-from city.settings import Alarms, CameraAlert, CameraOffline, FeedSilent, FuelDrop, Overload
+from city.rules import Alarms
+from city.rules.cameras import CameraAlert, CameraOffline
+from city.rules.system import FeedSilent
+from city.rules.transport import FuelDrop, Overload
 
 S = 1000
 RULES = Alarms(

@@ -12,7 +12,7 @@ from city.alarms import AlarmPriority
 from city.config import load_config
 from city.i18n import LANGUAGES, LOCALES, translator
 from city.messages import RejectReason
-from city.settings import Alarms
+from city.rules import Alarms
 from layouts.theme import INDICATORS
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -3,7 +3,7 @@
 from analysis.detectors.camera_alert import AlertState, alerts, step, tick
 from analysis.detectors.finding import Change, Finding
 from city.events import CameraEvent
-from city.settings import CameraAlert
+from city.rules.cameras import CameraAlert
 
 RULE = CameraAlert(kinds=("fire",), crowd_min=50, clear_after_s=900)
 S = 1000

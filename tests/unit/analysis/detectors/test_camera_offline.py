@@ -3,7 +3,7 @@
 from analysis.detectors.camera_offline import OfflineState, step, tick
 from analysis.detectors.finding import Change, Finding
 from city.events import CameraStatus
-from city.settings import CameraOffline
+from city.rules.cameras import CameraOffline
 
 RULE = CameraOffline(on_delay_s=30)
 S = 1000

@@ -3,7 +3,7 @@
 from analysis.detectors.feed_silent import SilenceState, step
 from analysis.detectors.finding import Change
 from city.messages import FeedCount
-from city.settings import FeedSilent
+from city.rules.system import FeedSilent
 
 RULE = FeedSilent(silent_after_s={"hfp": 60})
 S = 1000

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from analysis.detectors.finding import Change, Finding
 from analysis.detectors.fuel_drop import FuelState, motion, step, tick
 from city.events import FuelReading, VehiclePosition
-from city.settings import FuelDrop
+from city.rules.transport import FuelDrop
 
 RULE = FuelDrop(drop_min_l=8, window_s=900, standing_speed_mps=0.5, confirm_readings=3, clear_after_s=3600)
 S = 1000

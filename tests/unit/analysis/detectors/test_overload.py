@@ -3,7 +3,7 @@
 from analysis.detectors.finding import Change, Finding
 from analysis.detectors.overload import OverloadState, step, tick
 from city.events import PassengerCount
-from city.settings import Overload
+from city.rules.transport import Overload
 
 RULE = Overload(load_max=1.2, load_clear=1.0, on_delay_s=120, forget_after_s=1800)
 S = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.detectors.finding import Change
 from analysis.detectors.rejects_full import FullState, step
-from city.settings import RejectsFull
+from city.rules.system import RejectsFull
 
 RULE = RejectsFull(share_max=0.8, share_clear=0.6)
 MAX = 1000

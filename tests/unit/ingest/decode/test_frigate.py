@@ -16,7 +16,7 @@ from analysis.picture import Picture
 from city.alarms import Alarm
 from city.events import CameraEvent, CameraStatus
 from city.messages import Received, RejectReason
-from city.settings import Alarms
+from city.rules import Alarms
 from ingest.decode import Decoders, frigate
 
 START = 1607123955.475377
