@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from city.alarms import Act, Action, Alarm, AlarmState, Hold
+from city.alarms import Act, Action, Alarm, AlarmState, Hold, Transition
 
 S = AlarmState
 
@@ -48,6 +48,30 @@ def apply(alarm: Alarm, act: Act) -> Alarm:
         # Out of the hold an alarm that stands is new to the operator.
         after = replace(after, condition=S.UNACKNOWLEDGED if after.active else S.NORMAL, acknowledged_ms=None)
     return replace(after, state=state_of(after), version=alarm.version + 1, updated_ms=max(alarm.updated_ms, act.at_ms))
+
+
+def transition_of(before: Alarm, after: Alarm, act: Act) -> Transition:
+    """What is kept for ever of an act that changed an alarm."""
+    return Transition(
+        alarm=after.id,
+        version=after.version,
+        action=act.action,
+        before=before.state,
+        after=after.state,
+        at_ms=act.at_ms,
+        by=act.by,
+        reason=act.reason,
+        until_ms=act.until_ms,
+        text=act.text,
+        values=act.values,
+        rule=after.rule,
+        priority=after.priority,
+        source_kind=after.source_kind,
+        source_id=after.source_id,
+        district=after.district,
+        mahalla=after.mahalla,
+        route=after.route,
+    )
 
 
 def _held(alarm: Alarm) -> bool:

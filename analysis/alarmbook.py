@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from analysis.alarm_states import apply
+from analysis.alarm_states import NotAllowed, apply, transition_of
 from analysis.detectors.finding import Change, Finding
 from analysis.picture import Picture
 from city.alarms import Act, Action, Alarm, AlarmPriority, AlarmState, Transition
@@ -68,7 +69,7 @@ class AlarmBook:
                 wants_acknowledgement=rule.acknowledge,
                 **{name: getattr(place, name) for name in Place.__struct_fields__},
             )
-        act = action and Act(action=action, at_ms=finding.at_ms, values=finding.values)
+        act = None if action is None else Act(action=action, at_ms=finding.at_ms, values=finding.values)
         return self._happen(_Happened(alarm, act, finding.values, finding.at_ms))
 
     def act(self, alarm: Alarm, act: Act) -> Alarm | None:
@@ -116,7 +117,8 @@ class AlarmBook:
             for one in happened.get(name, ()):
                 known = self.alarms.get(name)
                 again = one if known is None else replace(one, alarm=_rebased(known, one.alarm))
-                self._happen(again)
+                with contextlib.suppress(NotAllowed):  # an operator has done it meanwhile
+                    self._happen(again)
         self._transitions.sort(key=lambda one: one.at_ms)
 
     def forget(self, cleared_before_ms: int) -> None:
@@ -133,7 +135,7 @@ class AlarmBook:
             after = apply(before, act)
             if after is before:
                 return None
-            self._transitions.append(_transition(before, after, act))
+            self._transitions.append(transition_of(before, after, act))
         else:
             if not before.active or one.at_ms <= before.updated_ms:
                 return None
@@ -167,29 +169,6 @@ _OF_OPERATORS = (
 def _rebased(stored: Alarm, mine: Alarm) -> Alarm:
     """What the rule says of the alarm, on the alarm as the store has it."""
     return replace(mine, **{name: getattr(stored, name) for name in _OF_OPERATORS})
-
-
-def _transition(before: Alarm, after: Alarm, act: Act) -> Transition:
-    return Transition(
-        alarm=after.id,
-        version=after.version,
-        action=act.action,
-        before=before.state,
-        after=after.state,
-        at_ms=act.at_ms,
-        by=act.by,
-        reason=act.reason,
-        until_ms=act.until_ms,
-        text=act.text,
-        values=act.values,
-        rule=after.rule,
-        priority=after.priority,
-        source_kind=after.source_kind,
-        source_id=after.source_id,
-        district=after.district,
-        mahalla=after.mahalla,
-        route=after.route,
-    )
 
 
 def place_of(picture: Picture, finding: Finding) -> Place:

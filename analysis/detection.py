@@ -21,7 +21,7 @@ from analysis.detectors.finding import Change, Finding
 from analysis.picture import Picture
 from analysis.routes import Routes
 from analysis.schedule import Clock, in_hours
-from city.alarms import Act, Action
+from city.alarms import Act, Action, Hold
 from city.events import CameraEvent, Event
 from city.rules import Alarms
 from city.rules.rule import Rule
@@ -82,6 +82,19 @@ class Detection:
                 state = self._states.get(name)
                 self._keep(name, rule, state, detector.step(state, seen, rule, self._city))
 
+    def seed(self, now_ms: int) -> None:
+        """Take the picture's newest states in, for what was said before the events that are still kept.
+
+        Only camera statuses and young counts: an alert or a fuel level of long ago is no news.
+        """
+        young_ms = now_ms - int(self.rules.overload.forget_after_s * 1000)
+        for camera in self.picture.cameras.values():
+            if camera.status is not None:
+                self.see(camera.status)
+        for vehicle in self.picture.vehicles.values():
+            if vehicle.passengers is not None and vehicle.passengers.measured_ms > young_ms:
+                self.see(vehicle.passengers)
+
     def tick(self, now_ms: int) -> None:
         """What the time alone brings."""
         if now_ms - self.ticked_ms > BLIND_AFTER_MS or now_ms < self.ticked_ms:
@@ -141,16 +154,16 @@ class Detection:
 
     def _let_go(self, now_ms: int) -> None:
         """End holds whose time is over, and announce again what is acknowledged for too long."""
-        for alarm in list(self.book.alarms.values()):
-            if alarm.shelved is not None and (alarm.shelved.until_ms or 0) <= now_ms:
+        for known in list(self.book.alarms.values()):
+            alarm = known
+            if _over(alarm.shelved, now_ms):
                 alarm = self.book.act(alarm, Act(action=Action.UNSHELVE, at_ms=now_ms)) or alarm
-            held = alarm.out_of_service
-            if held is not None and held.until_ms is not None and held.until_ms <= now_ms:
+            if _over(alarm.out_of_service, now_ms):
                 alarm = self.book.act(alarm, Act(action=Action.RETURN_TO_SERVICE, at_ms=now_ms)) or alarm
             again_s = cast("Rule", getattr(self.rules, alarm.rule)).realarm_after_s if alarm.rule in _BY_RULE else None
-            if again_s is not None and alarm.acknowledged_ms is not None:
-                if now_ms - alarm.acknowledged_ms >= again_s * 1000:
-                    self.book.act(alarm, Act(action=Action.REALARM, at_ms=now_ms))
+            acknowledged_ms = alarm.acknowledged_ms
+            if again_s is not None and acknowledged_ms is not None and now_ms - acknowledged_ms >= again_s * 1000:
+                self.book.act(alarm, Act(action=Action.REALARM, at_ms=now_ms))
 
     # --- memory -----------------------------------------------------------------------------------
 
@@ -194,3 +207,7 @@ class Detection:
         """The store has it all."""
         self._dirty.clear()
         self.book.written()
+
+
+def _over(hold: Hold | None, now_ms: int) -> bool:
+    return hold is not None and hold.until_ms is not None and hold.until_ms <= now_ms

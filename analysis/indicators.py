@@ -71,7 +71,7 @@ def indicators(
                 area.speeds += 1
                 area.speed += position.speed_mps
     for alarm in open_alarms:
-        if alarm.cleared_ms is None:
+        if alarm.announced and alarm.active:
             for code in (alarm.district, alarm.mahalla):
                 if code is not None:
                     areas.setdefault(code, _Sums()).alarms += 1

@@ -154,9 +154,9 @@ def _cameras_online(picture: Picture, now_ms: int, settings: KpiSettings) -> Kpi
 def _open_alarms(open_alarms: Sequence[Alarm] | None, now_ms: int) -> Kpi:
     if open_alarms is None:
         return _kpi("open_alarms", None, None)
-    standing = [alarm for alarm in open_alarms if alarm.cleared_ms is None]
+    standing = [alarm for alarm in open_alarms if alarm.announced]
     found = Counter(alarm.priority for alarm in standing)
-    by = {priority.value: float(found[priority]) for priority in AlarmPriority}
+    by = {priority.value: float(found[priority]) for priority in AlarmPriority if priority is not AlarmPriority.JOURNAL}
     # The number is of now even where no alarm changed for hours.
     return _kpi("open_alarms", len(standing), now_ms, by=by)
 

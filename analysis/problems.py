@@ -71,7 +71,7 @@ def worst_problems(
 def _of_alarms(open_alarms: Iterable[Alarm]) -> list[Problem]:
     groups: dict[tuple[str, str | None, str | None], list[Alarm]] = defaultdict(list)
     for alarm in open_alarms:
-        if alarm.cleared_ms is not None:
+        if not (alarm.announced and alarm.active):
             continue
         # Feeds have no place: each is a problem of its own.
         place = alarm.mahalla or alarm.district or alarm.source_id

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, msgpack
 from msgspec import json as msgspec_json
@@ -12,12 +12,19 @@ from msgspec import json as msgspec_json
 from city.alarms import Alarm, Transition
 from city.keys import Keys
 from city.link import Call, Link
+from city.streams import Streams
 
 _COMMIT = (Path(__file__).parent / "alarm_commit.lua").read_bytes()
 
+T = TypeVar("T")
+
 _encode = msgspec_json.Encoder().encode
+_decode_alarm = msgspec_json.Decoder(Alarm).decode
+_decode_transition = msgspec_json.Decoder(Transition).decode
 _pack = msgpack.Encoder().encode
 WATCHER = "alarms"
+# Of the alarm log, for the history of one alarm.
+_LOOKED_AT = 20_000
 
 
 class Changed(Struct, frozen=True):
@@ -47,6 +54,10 @@ class AlarmStore:
 
     keys: Keys
     link: Link
+    streams: Streams
+
+    def _read(self, decode: Callable[[bytes], T], value: bytes, what: str) -> T | None:
+        raise NotImplementedError
 
     def commit_alarms(
         self,
@@ -79,6 +90,48 @@ class AlarmStore:
         if isinstance(answer, Exception):
             raise answer
         return [position - 1 for position in answer]
+
+    def alarms(self) -> list[Alarm]:
+        """Every alarm that is not normal, is held, or was not normal not long ago; newest rise first."""
+        values = self.link.run(lambda client: client.hvals(self.keys.alarms()))
+        alarms = [alarm for value in values if (alarm := self._read(_decode_alarm, value, "alarm")) is not None]
+        return sorted(alarms, key=lambda a: (-a.raised_ms, a.id))
+
+    def alarm(self, alarm_id: str) -> Alarm | None:
+        """One alarm as the store has it now."""
+        value = self.link.run(lambda client: client.hget(self.keys.alarms(), alarm_id))
+        return None if value is None else self._read(_decode_alarm, value, "alarm")
+
+    def alarm_tip(self) -> str:
+        found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_events(), count=1))
+        return found[0][0].decode() if found else "0-0"
+
+    def read_alarms(self, cursor: str, *, block_ms: int) -> tuple[str, list[Alarm]]:
+        """Alarms as they changed after `cursor`, and the cursor behind them."""
+        name = self.keys.alarm_events()
+        alarms: list[Alarm] = []
+        for _, found in self.streams.read({name: cursor}, block_ms=max(1, block_ms), count=1000):
+            for entry_id, fields in found:
+                cursor = entry_id.decode()
+                if (alarm := self._read(_decode_alarm, fields.get(b"alarm", b""), "alarm")) is not None:
+                    alarms.append(alarm)
+        return cursor, alarms
+
+    def transitions(self, *, after: str = "-", count: int = 1000) -> list[tuple[str, Transition]]:
+        """The alarm log from an entry id on, oldest first: (entry id, transition)."""
+        low = after if after == "-" else f"({after}"
+        found = self.link.run(lambda client: client.xrange(self.keys.alarm_log(), min=low, count=count))
+        read = [(one.decode(), self._read(_decode_transition, f[b"transition"], "transition")) for one, f in found]
+        return [(entry_id, transition) for entry_id, transition in read if transition is not None]
+
+    def transitions_of(self, alarm_id: str) -> list[Transition]:
+        """What happened to one alarm, newest first, among the newest transitions of all."""
+        found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_log(), count=_LOOKED_AT))
+        mark = alarm_id.encode()
+        read = [
+            self._read(_decode_transition, f[b"transition"], "transition") for _, f in found if mark in f[b"transition"]
+        ]
+        return [one for one in read if one is not None and one.alarm == alarm_id]
 
     def own_alarms(self, owner: str) -> tuple[dict[int, str], dict[str, bytes]]:
         """Become the one process that watches; gives its cursors by partition, and what it remembered."""

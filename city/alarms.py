@@ -14,6 +14,7 @@ class AlarmPriority(StrEnum):
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
+    JOURNAL = "journal"
 
 
 class AlarmState(StrEnum):
@@ -28,6 +29,17 @@ class AlarmState(StrEnum):
     SHELVED = "shelved"  # G
     SUPPRESSED = "suppressed"  # H, by design
     OUT_OF_SERVICE = "out_of_service"  # I
+
+
+ANNOUNCED = frozenset(
+    {
+        AlarmState.UNACKNOWLEDGED,
+        AlarmState.ACKNOWLEDGED,
+        AlarmState.RETURNED_UNACKNOWLEDGED,
+        AlarmState.LATCHED_UNACKNOWLEDGED,
+        AlarmState.LATCHED_ACKNOWLEDGED,
+    }
+)
 
 
 class Action(StrEnum):
@@ -105,6 +117,11 @@ class Alarm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: str | None = None
     values: dict[str, float | str] = {}  # the numbers that fired it, by name with unit
     version: int = 0
+
+    @property
+    def announced(self) -> bool:
+        """Whether it is in the operator's list: not normal, and nothing holds it back."""
+        return self.state in ANNOUNCED and self.priority is not AlarmPriority.JOURNAL
 
 
 class Transition(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -136,7 +136,15 @@ NAMES: tuple[Name, ...] = (
         "store.alarms_keep_s",
         "alarms",
         "dashboard, history",
-        "one entry a transition: `alarm` JSON",
+        "one entry a change: `alarm` JSON",
+    ),
+    Name(
+        "markaz:{<city>}:alarm_log",
+        "stream",
+        "for ever",
+        "alarms, dashboard",
+        "dashboard, history",
+        "one entry a transition of an alarm: `transition` JSON",
     ),
     Name(
         "markaz:{<city>}:checkpoint:<worker>",
@@ -144,7 +152,15 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "alarms, history",
         "alarms, history",
-        "`cursor:<p>` stream ids read so far, `state` the worker's own JSON",
+        "`cursor:<p>` stream ids read so far, `state` the worker's own JSON, `owner` the one process that may write",
+    ),
+    Name(
+        "markaz:{<city>}:memory:<worker>",
+        "hash",
+        "for ever",
+        "alarms",
+        "alarms",
+        "what the detectors remember: `<rule>:<key>` → JSON",
     ),
     Name(
         "markaz:{<city>}:held:<worker>",
@@ -239,6 +255,12 @@ class Keys:
 
     def alarm_events(self) -> str:
         return f"{self._city}alarm_events"
+
+    def alarm_log(self) -> str:
+        return f"{self._city}alarm_log"
+
+    def memory(self, worker: str) -> str:
+        return f"{self._city}memory:{worker}"
 
     def checkpoint(self, worker: str) -> str:
         return f"{self._city}checkpoint:{worker}"

@@ -15,7 +15,7 @@ import structlog
 from msgspec import MsgspecError
 from msgspec import json as msgspec_json
 
-from city.alarms import Alarm
+from city.alarm_store import AlarmStore
 from city.commits import KEEP, Commits, Keep, Part
 from city.config import Config
 from city.events import EVENT_TYPES, Event, Facet
@@ -34,7 +34,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _encode = msgspec_json.Encoder().encode
-_decode_alarm = msgspec_json.Decoder(Alarm).decode
 _decode_worker = msgspec_json.Decoder(WorkerFigures).decode
 _decoders: dict[str, Callable[[bytes], Any]] = {}
 _list_decoders: dict[str, Callable[[bytes], Any]] = {}
@@ -80,7 +79,7 @@ class Sent:
         return found
 
 
-class Store(RejectStore):
+class Store(RejectStore, AlarmStore):
     """The city's store. Every method raises StoreDown or StoreRefused."""
 
     def __init__(
@@ -312,45 +311,6 @@ class Store(RejectStore):
         fields: dict[Any, Any] = {f"cursor:{p}": cursor for p, cursor in cursors.items()}
         fields["state"] = state
         self.link.run(lambda client: client.hset(self.keys.checkpoint(worker), mapping=fields))
-
-    def save_alarms(self, alarms: Sequence[Alarm], *, now_ms: int, alarms_keep_s: float) -> None:
-        """Write risen, changed and cleared alarms together, and one stream entry each."""
-        if not alarms:
-            return
-        oldest = max(0, now_ms - int(alarms_keep_s * 1000))
-
-        def fill(pipe: Any) -> None:
-            for alarm in alarms:
-                value = _encode(alarm)
-                pipe.hset(self.keys.alarms(), alarm.id, value)
-                pipe.xadd(self.keys.alarm_events(), {"alarm": value}, minid=oldest, approximate=True)
-
-        self.link.together(fill, transaction=True)
-
-    def alarms(self) -> list[Alarm]:
-        """Every alarm that is open or cleared not long ago, newest first."""
-        values = self.link.run(lambda client: client.hvals(self.keys.alarms()))
-        alarms = [alarm for value in values if (alarm := self._read(_decode_alarm, value, "alarm")) is not None]
-        return sorted(alarms, key=lambda a: (-a.raised_ms, a.id))
-
-    def forget_alarms(self, ids: Sequence[str]) -> None:
-        if ids:
-            self.link.run(lambda client: client.hdel(self.keys.alarms(), *ids))
-
-    def alarm_tip(self) -> str:
-        found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_events(), count=1))
-        return found[0][0].decode() if found else "0-0"
-
-    def read_alarms(self, cursor: str, *, block_ms: int) -> tuple[str, list[Alarm]]:
-        """Alarm transitions after `cursor`, and the cursor behind them."""
-        name = self.keys.alarm_events()
-        alarms: list[Alarm] = []
-        for _, found in self.streams.read({name: cursor}, block_ms=max(1, block_ms), count=1000):
-            for entry_id, fields in found:
-                cursor = entry_id.decode()
-                if (alarm := self._read(_decode_alarm, fields.get(b"alarm", b""), "alarm")) is not None:
-                    alarms.append(alarm)
-        return cursor, alarms
 
     # --- samples ------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from msgspec import json as msgspec_json
 from shapely.geometry import mapping
 
 from analysis.picture import Camera, Vehicle
-from city.alarms import Alarm
 from city.areas import Area, Areas
 from city.config import Config
 from city.store import now_ms
@@ -96,24 +95,6 @@ def add_routes(server: FastAPI, config: Config, areas: Areas, screen: Screen) ->
     @server.get("/api/v1/kpis", tags=["city"], summary="The tiles' numbers: value, unit, target, trend, age")
     async def kpis() -> Response:
         return json_answer({"as_of": rfc3339(now_ms()), "kpis": screen.kpi_tiles()})
-
-    @server.get("/api/v1/alarms", tags=["alarms"], summary="Alarms, newest first")
-    async def alarms(
-        limit: Limit = 1000,
-        cursor: Cursor = None,
-        state: Annotated[Literal["open", "cleared", "all"], Query(description="Which alarms")] = "open",
-    ) -> Response:
-        known = screen.state.alarms.values()
-        chosen = [a for a in known if state == "all" or (a.cleared_ms is None) == (state == "open")]
-        chosen.sort(key=lambda a: (-a.raised_ms, a.id))
-        if cursor is not None:
-            at = next((n for n, a in enumerate(chosen) if a.id == cursor), None)
-            if at is None:
-                raise Problem(422, "A parameter cannot be used", f"cursor: {cursor!r} is not in this list any more")
-            chosen = chosen[at + 1 :]
-        listed = [alarm_json(a) for a in chosen[:limit]]
-        following = chosen[limit - 1].id if len(chosen) > limit else None
-        return json_answer({"as_of": rfc3339(now_ms()), "alarms": listed, "next": following})
 
     @server.get("/api/v1/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -230,25 +211,6 @@ def area_json(area: Area, geometry: Json, screen: Screen) -> Json:
             "indicators": screen.indicators_of(area.code),
         },
         "geometry": geometry,
-    }
-
-
-def alarm_json(alarm: Alarm) -> Json:
-    return {
-        "id": alarm.id,
-        "rule": alarm.rule,
-        "priority": alarm.priority,
-        "state": "open" if alarm.cleared_ms is None else "cleared",
-        "source": {"kind": alarm.source_kind, "id": alarm.source_id},
-        "raised_at": rfc3339(alarm.raised_ms),
-        "updated_at": rfc3339(alarm.updated_ms),
-        "cleared_at": None if alarm.cleared_ms is None else rfc3339(alarm.cleared_ms),
-        "lat": alarm.lat,
-        "lon": alarm.lon,
-        "district": alarm.district,
-        "mahalla": alarm.mahalla,
-        "route": alarm.route,
-        "values": alarm.values,
     }
 
 

@@ -23,7 +23,7 @@ from analysis.fuel_meter import FuelMeter, decode_meter
 from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
 from analysis.workers import WorkerLooks
-from city.alarms import Alarm
+from city.alarms import Alarm, AlarmState
 from city.config import Config
 from city.events import Event, Facet, TripUpdate, VehicleEvent
 from city.messages import FeedCount, WorkerFigures
@@ -65,8 +65,8 @@ class CityState:
         return now_ms() if self.store_up else self.read_ms
 
     def open_alarms(self) -> list[Alarm]:
-        """Standing alarms, newest first."""
-        return sorted((a for a in self.alarms.values() if a.cleared_ms is None), key=lambda a: (-a.raised_ms, a.id))
+        """The alarms of the operator's list, newest first."""
+        return sorted((a for a in self.alarms.values() if a.announced), key=lambda a: (-a.raised_ms, a.id))
 
 
 class Feed:
@@ -229,7 +229,7 @@ class Feed:
             # In steps, because shortening a list from its head moves all of it.
             del state.samples[: bisect_left(state.samples, now - _SAMPLES_BACK_MS, key=lambda sample: sample[0])]
         keep_after = now - int(self._config.store.alarms_keep_s * 1000)
-        for gone in [i for i, a in state.alarms.items() if a.cleared_ms is not None and a.cleared_ms < keep_after]:
+        for gone in [i for i, a in state.alarms.items() if a.state is AlarmState.NORMAL and a.updated_ms < keep_after]:
             del state.alarms[gone]
         self._heard("summary")
         self._on_summary()

@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis.kpis import camera_state
 from analysis.picture import Camera, Picture, Vehicle
-from city.alarms import Alarm
+from city.alarms import Alarm, AlarmPriority
 from city.events import Mode
 
 UNKNOWN = 255  # of a one-byte column
@@ -192,7 +192,7 @@ def cameras_frame(cameras: Mapping[str, Camera], now_ms: int, stale_after_s: flo
 
 def alarms_frame(alarms: Sequence[Alarm], now_ms: int) -> dict[str, Any]:
     """Open alarms, the most urgent first and the newest first among equals."""
-    order = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+    order = {priority: rank for rank, priority in enumerate(AlarmPriority)}
     ranked = sorted(alarms, key=lambda a: (order[a.priority], -a.raised_ms, a.id))
     return {
         "at": now_ms,
@@ -204,7 +204,15 @@ def alarms_frame(alarms: Sequence[Alarm], now_ms: int) -> dict[str, Any]:
                 "priority": a.priority,
                 "source_kind": a.source_kind,
                 "source_id": a.source_id,
+                "state": a.state,
+                "active": a.active,
+                "version": a.version,
                 "raised_ms": a.raised_ms,
+                "cleared_ms": a.cleared_ms,
+                "acknowledged_by": a.acknowledged_by,
+                "assignee": a.assignee,
+                "comments": a.comments,
+                "occurrences": a.occurrences,
                 "lat": a.lat,
                 "lon": a.lon,
                 "district": a.district,

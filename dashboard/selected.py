@@ -256,7 +256,7 @@ def _alarms(state: CityState, kind: str, item: str) -> list[Alarm]:
 
 
 def _ranked(alarms: list[Alarm]) -> list[Alarm]:
-    return sorted(alarms, key=lambda a: (a.cleared_ms is not None, -a.raised_ms))[:_ALARMS_SHOWN]
+    return sorted(alarms, key=lambda a: (not a.announced, -a.raised_ms))[:_ALARMS_SHOWN]
 
 
 def _name(areas: Areas, code: str | None, t: Translator) -> str | None:

@@ -1,7 +1,7 @@
 """Follow the event streams: read from where the worker stopped, beat by the clock, checkpoint.
 
-A worker that is killed reads again what came after its last checkpoint, so it must take the same
-events twice without harm. A worker that never ran begins with the oldest event that is kept.
+A worker keeps what it wants again together with where it stopped reading. What it has written beside that, it
+reads the events of again after a kill. A worker that never ran begins with the oldest event that is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -30,19 +30,20 @@ CHECKPOINT_BYTES_PER_S = 250_000
 
 
 class Worker(Protocol):
-    """What a process on the streams does. Every method but `take` and `state` may raise StoreDown.
+    """What a process on the streams does. Every method but `take` may raise StoreDown.
 
-    What could not be written then must be kept and written by a later call.
+    What could not be written then must be kept and written by a later call, or be found again by `begin`.
     """
 
     name: str
     facets: tuple[Facet, ...]
+    anew: bool  # whether it begins again, from what the store has, when the store was away
 
-    def begin(self, state: bytes | None) -> None:
-        """Start from the state of the last checkpoint, None at the first start."""
+    def begin(self) -> Mapping[int, str]:
+        """Take up what was kept; the cursors by partition that were kept with it, empty at the first start."""
 
     def take(self, entries: Sequence[Entry]) -> None:
-        """Take events in; after a crash the same ones again."""
+        """Take events in; after a crash those since the last `keep` again."""
 
     def caught_up(self, now_ms: int) -> None:
         """Called once, when everything that was waiting at the start is read; beats follow."""
@@ -50,11 +51,11 @@ class Worker(Protocol):
     def beat(self, now_ms: int) -> None:
         """Do what the time brings; called after every read, about five times a second."""
 
-    def resume(self) -> None:
-        """The store is back after an outage; its last second of writes may be gone."""
+    def keep(self, cursors: Mapping[int, str], *, due: bool) -> int | None:
+        """Write what `begin` wants again, with the cursors behind the last `take`; the bytes written.
 
-    def state(self) -> bytes:
-        """What `begin` wants to have again, with the cursors of the last `take`."""
+        None where nothing was written: it need not be until `due`.
+        """
 
 
 def follow(store: Store, worker: Worker, stop: threading.Event, clock: Callable[[], int] = now_ms) -> None:
@@ -66,8 +67,7 @@ def follow(store: Store, worker: Worker, stop: threading.Event, clock: Callable[
         try:
             if down_since_ms is not None:
                 store.ping()
-                if follower.begun:
-                    worker.resume()
+                follower.begun = follower.begun and not worker.anew
             follower.step()
         except StoreDown as down:
             if down_since_ms is None:
@@ -80,7 +80,7 @@ def follow(store: Store, worker: Worker, stop: threading.Event, clock: Callable[
             log.info("store_back", worker=worker.name, away_s=round((clock() - down_since_ms) / 1000, 1))
             down_since_ms, retry_s = None, RETRY_MIN_S
     try:
-        follower.checkpoint()
+        follower.keep(due=True)
     except StoreDown as down:
         log.warning("checkpoint_missed", worker=worker.name, error=str(down))
 
@@ -118,20 +118,18 @@ class _Follower:
             log.info("caught_up", worker=self._worker.name)
         if self._caught_up:
             self._worker.beat(now)
-        if time.monotonic() >= self._next_checkpoint:
-            self.checkpoint()
+        self.keep(due=time.monotonic() >= self._next_checkpoint)
 
-    def checkpoint(self) -> None:
+    def keep(self, *, due: bool) -> None:
         if not self.begun:
             return
-        state = self._worker.state()
-        self._store.save_checkpoint(self._worker.name, self._cursors, state)
-        pause_s = max(CHECKPOINT_EVERY_S, len(state) / CHECKPOINT_BYTES_PER_S)
-        self._next_checkpoint = time.monotonic() + pause_s
+        written = self._worker.keep(self._cursors, due=due)
+        if written is not None:
+            self._next_checkpoint = time.monotonic() + max(CHECKPOINT_EVERY_S, written / CHECKPOINT_BYTES_PER_S)
 
     def _begin(self) -> None:
-        cursors, state = self._store.checkpoint(self._worker.name)
-        self._worker.begin(state)
+        cursors = self._worker.begin()
         self._cursors = {p: cursors.get(p, OLDEST) for p in range(self._store.keys.partitions)}
         self.begun = True
-        log.info("begun", worker=self._worker.name, first_time=state is None)
+        self._caught_up = False
+        log.info("begun", worker=self._worker.name, first_time=not cursors)

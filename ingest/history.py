@@ -7,7 +7,7 @@ is away no sample is taken: a gap in the line is the truth.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import structlog
@@ -60,6 +60,7 @@ class HistoryWorker:
     """Keeps the picture of the city and samples it."""
 
     name = "history"
+    anew = False
     facets: tuple[Facet, ...] = tuple(
         facet for facet in Facet if facet not in (Facet.SENSOR, Facet.CASE, Facet.CASE_LIST, Facet.TRIP)
     )
@@ -72,7 +73,8 @@ class HistoryWorker:
         self._rates = FeedRates(window_s=config.kpis.sample_every_s)
         self._sampled_ms: dict[str, int] = {}
 
-    def begin(self, state: bytes | None) -> None:
+    def begin(self) -> Mapping[int, str]:
+        cursors, state = self._store.checkpoint(self.name)
         picture = Picture()
         for facet in self.facets:
             for event in self._store.latest(facet):
@@ -84,6 +86,7 @@ class HistoryWorker:
             except msgspec.DecodeError as error:
                 # A newer version remembers otherwise: a quarter of an hour of fuel use is lost.
                 log.warning("state_not_understood", worker=self.name, error=str(error))
+        return cursors
 
     def take(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -113,11 +116,12 @@ class HistoryWorker:
             sample = vehicle_sample(self._picture, now_ms, self._settings)
             self._add(VEHICLES, at_ms, sample, keep.vehicle_samples_keep_s)
 
-    def resume(self) -> None:
-        """Nothing to write again: a sample that the store lost stays a gap."""
-
-    def state(self) -> bytes:
-        return encode_meter(self._meter)
+    def keep(self, cursors: Mapping[int, str], *, due: bool) -> int | None:
+        if not due:
+            return None
+        state = encode_meter(self._meter)
+        self._store.save_checkpoint(self.name, cursors, state)
+        return len(state)
 
     def _due(self, series: str, every_s: int, now_ms: int) -> int | None:
         """The time of the sample to take now, None if it was taken or it is too late for it."""

@@ -122,7 +122,7 @@ def panel_now(content: Panel, timezone: str, t: Translator) -> list[Component]:
 
 
 def _alarm(alarm: Alarm, timezone: str, t: Translator) -> Component:
-    state = "" if alarm.cleared_ms is None else f" · {t('alarm.cleared')}"
+    state = f" · {t(f'alarm_state.{alarm.state}')}"
     return html.Li(
         [
             html.Span(f"{t(f'priority.{alarm.priority}')} · {alarm_words(alarm, t)}{state}"),

@@ -1,0 +1,117 @@
+"""Alarms in a real store: all or nothing, once, and never over what another one wrote."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from servers import Valkey
+
+from analysis.alarm_states import apply
+from city.alarm_store import Changed, Remembered
+from city.alarms import Act, Action, Alarm, AlarmPriority, Transition
+from city.store import Store, StoreFenced, StoreRefused
+
+pytestmark = pytest.mark.integration
+
+NOW = 1_777_870_800_000
+FRESH = Alarm(id="r:k", rule="r", priority=AlarmPriority.HIGH, source_kind="vehicle", source_id="k")
+RISEN = apply(FRESH, Act(action=Action.RISE, at_ms=NOW, values={"lost_l": 9.5}))
+
+
+@pytest.fixture
+def store(valkey: Valkey) -> Store:
+    return Store(valkey.url, "tashkent", 2)
+
+
+def transition(alarm: Alarm, before: Alarm, action: Action) -> Transition:
+    return Transition(
+        alarm=alarm.id,
+        version=alarm.version,
+        action=action,
+        before=before.state,
+        after=alarm.state,
+        at_ms=alarm.updated_ms,
+        rule=alarm.rule,
+        priority=alarm.priority,
+        source_kind=alarm.source_kind,
+        source_id=alarm.source_id,
+    )
+
+
+def commit(store: Store, before: Alarm | None, after: Alarm | None, **given: Remembered) -> list[int]:
+    told = [transition(after, before or FRESH, Action.RISE)] if after else []
+    return store.commit_alarms([Changed(before, after)], told, keep_s=3600, **given)
+
+
+def test_an_alarm_its_transition_and_the_memory_are_written_together(store: Store) -> None:
+    store.own_alarms("me")
+    remembered = Remembered(owner="me", cursors={0: "5-1"}, fields={"r:k": b'{"a":1}'})
+    assert commit(store, None, RISEN, remembered=remembered) == []
+    assert store.alarms() == [RISEN]
+    assert store.alarm("r:k") == RISEN
+    assert [one.action for _, one in store.transitions()] == [Action.RISE]
+    assert store.read_alarms("0-0", block_ms=1)[1] == [RISEN]
+    assert store.own_alarms("you") == ({0: "5-1"}, {"r:k": b'{"a":1}'})
+
+
+def test_nothing_is_written_over_an_alarm_that_is_another_one_by_now(store: Store) -> None:
+    commit(store, None, RISEN)
+    mine, theirs = (apply(RISEN, Act(action=Action.ACKNOWLEDGE, at_ms=NOW + 1, by=by)) for by in ("me", "you"))
+    other = replace(RISEN, id="r:other")
+    assert commit(store, RISEN, theirs) == []
+    told = [transition(mine, RISEN, Action.ACKNOWLEDGE)]
+    assert store.commit_alarms([Changed(None, other), Changed(RISEN, mine)], told, keep_s=3600) == [1]
+    assert store.alarms() == [theirs]
+    assert len(store.transitions()) == 2
+
+
+def test_an_alarm_that_is_to_be_new_meets_one_that_is_there(store: Store) -> None:
+    commit(store, None, RISEN)
+    assert commit(store, None, replace(RISEN, occurrences=2)) == [0]
+
+
+def test_forgetting_takes_the_alarm_and_keeps_its_transitions(store: Store) -> None:
+    commit(store, None, RISEN)
+    assert commit(store, RISEN, None) == []
+    assert (store.alarms(), store.alarm("r:k"), len(store.transitions())) == ([], None, 1)
+
+
+def test_only_the_newest_owner_writes_memory(store: Store) -> None:
+    store.own_alarms("old")
+    store.own_alarms("new")
+    with pytest.raises(StoreFenced):
+        commit(store, None, RISEN, remembered=Remembered(owner="old", cursors={}, fields={}))
+    assert store.alarms() == []
+    assert commit(store, None, RISEN, remembered=Remembered(owner="new", cursors={}, fields={})) == []
+
+
+def test_memory_that_is_forgotten_is_gone(store: Store) -> None:
+    store.own_alarms("me")
+    for fields, forgotten in (({"a:1": b"x", "a:2": b"y"}, []), ({}, ["a:1"])):
+        remembered = Remembered(owner="me", cursors={1: "7-0"}, fields=fields, forgotten=forgotten)
+        assert store.commit_alarms([], [], keep_s=1, remembered=remembered) == []
+    assert store.own_alarms("me") == ({1: "7-0"}, {"a:2": b"y"})
+
+
+def test_a_refusal_comes_before_the_first_write(store: Store) -> None:
+    store.link.run(lambda client: client.set(store.keys.alarm_log(), "not a stream"))
+    with pytest.raises(StoreRefused):
+        commit(store, None, RISEN)
+    assert store.alarms() == []
+
+
+def test_transitions_are_read_on_from_the_last_one_seen(store: Store) -> None:
+    told = [transition(replace(RISEN, version=n), FRESH, Action.COMMENT) for n in range(5)]
+    store.commit_alarms([Changed(None, RISEN)], told, keep_s=3600)
+    first = store.transitions(count=3)
+    rest = store.transitions(after=first[-1][0])
+    assert [one.version for _, one in first + rest] == [0, 1, 2, 3, 4]
+
+
+def test_thousands_are_written_in_one_go(store: Store) -> None:
+    store.own_alarms("me")
+    alarms = [replace(RISEN, id=f"r:{n}") for n in range(5000)]
+    remembered = Remembered(owner="me", cursors={}, fields={f"r:{n}": b"{}" for n in range(9000)})
+    told = [transition(one, FRESH, Action.RISE) for one in alarms]
+    assert store.commit_alarms([Changed(None, a) for a in alarms], told, keep_s=60, remembered=remembered) == []
+    assert len(store.alarms()) == 5000
