@@ -48,6 +48,13 @@ class AlarmBook:
         """Know these alarms, as the store has them."""
         self.alarms.update({alarm.id: alarm for alarm in alarms})
 
+    def learn(self, alarms: Iterable[Alarm]) -> None:
+        """What others made of alarms; of one that changed here too, `rebase` will tell."""
+        for alarm in alarms:
+            known = self.alarms.get(alarm.id)
+            if alarm.id not in self._stored and known is not None and alarm.version > known.version:
+                self.alarms[alarm.id] = alarm
+
     def take(self, finding: Finding, rule: Rule, place: Place) -> Alarm | None:
         """The alarm as the finding leaves it, None if it changes nothing."""
         known = self.alarms.get(finding.alarm_id)

@@ -1,12 +1,10 @@
-/* What the page shows beside the map: tiles, alarms, feeds, banner, clock, live values of a selection. */
+/* What the page shows beside the map: tiles, feeds, banner, clock, live values of a selection. */
 (function () {
   "use strict";
   const markaz = window.markaz;
   const h = function () {
     return React.createElement.apply(React, arguments);
   };
-
-  const PRIORITIES = ["critical", "high", "medium", "low"];
 
   /* ---- tiles ---- */
 
@@ -76,10 +74,10 @@
     return h(
       "span",
       { className: "tile-by" },
-      PRIORITIES.filter(function (name) {
+      markaz.PRIORITIES.filter(function (name) {
         return kpi.by[name];
       }).map(function (name) {
-        return h("span", { key: name, className: "by by-" + name, title: markaz.text("priority." + name) }, h(Sign, { priority: name }), markaz.number(kpi.by[name], 0));
+        return h("span", { key: name, className: "by by-" + name, title: markaz.text("priority." + name) }, h(markaz.PrioritySign, { priority: name }), markaz.number(kpi.by[name], 0));
       }),
     );
   }
@@ -124,113 +122,6 @@
         const aged = Object.assign({}, kpi, { age_s: kpi.age_s === null ? null : kpi.age_s + Math.floor(since) });
         return h(Tile, { key: kpi.name, kpi: aged, staleAfter: markaz.settings().kpi_stale_after_s });
       }),
-    );
-  }
-
-  /* ---- alarms ---- */
-
-  /* Priority by shape and number as well as colour (ISA-101, EEMUA 191). */
-  function Sign(props) {
-    const shapes = {
-      critical: h("path", { d: "M8 0 L16 8 L8 16 L0 8 Z" }),
-      high: h("path", { d: "M8 1 L16 15 L0 15 Z" }),
-      medium: h("rect", { x: 1.5, y: 1.5, width: 13, height: 13 }),
-      low: h("circle", { cx: 8, cy: 8, r: 7 }),
-    };
-    return h(
-      "svg",
-      { className: "sign sign-" + props.priority, viewBox: "0 0 16 16", role: "img", "aria-label": markaz.text("priority." + props.priority) },
-      shapes[props.priority],
-      h("text", { x: 8, y: props.priority === "high" ? 13.2 : 11.6, textAnchor: "middle" }, PRIORITIES.indexOf(props.priority) + 1),
-    );
-  }
-
-  /* A kind without a translation is shown as the camera said it. */
-  function kindText(kind) {
-    const words = markaz.text("kind." + kind);
-    return words === "kind." + kind ? kind : words;
-  }
-
-  function alarmText(alarm) {
-    const values = Object.assign({}, alarm.values);
-    if (values.kind !== undefined) values.kind = kindText(values.kind) + (values.count === undefined ? "" : " (" + markaz.text("camera.people", { n: values.count }) + ")");
-    return markaz.text("alarm." + alarm.rule, values);
-  }
-
-  function placeOf(alarm) {
-    const names = markaz.areaNames || {};
-    const parts = [];
-    if (alarm.district) parts.push(names[alarm.district] || alarm.district);
-    if (alarm.mahalla) parts.push(names[alarm.mahalla] || alarm.mahalla);
-    return parts.join(" · ");
-  }
-
-  function sourceOf(alarm) {
-    const route = alarm.route ? " · " + markaz.text("route", { route: alarm.route }) : "";
-    if (alarm.source_kind === "feed") return markaz.text("feed." + alarm.source_id);
-    if (alarm.source_kind === "store") return markaz.text("store." + alarm.source_id);
-    return alarm.source_id + route;
-  }
-
-  /* One stop for the tab key; arrows go up and down the list. */
-  function walk(event, choose) {
-    const row = event.currentTarget;
-    const next = event.key === "ArrowDown" ? row.nextElementSibling : event.key === "ArrowUp" ? row.previousElementSibling : null;
-    if (event.key === "Enter" || event.key === " ") choose();
-    else if (next) next.focus();
-    else return;
-    event.preventDefault();
-  }
-
-  function Alarm(props) {
-    const alarm = props.alarm;
-    const choose = function () {
-      if (markaz.select) markaz.select(alarm.source_kind, alarm.source_id, true);
-    };
-    return h(
-      "li",
-      {
-        className: "alarm alarm-" + alarm.priority,
-        "data-alarm": alarm.id,
-        "data-rule": alarm.rule,
-        role: "button",
-        tabIndex: props.first ? 0 : -1,
-        onClick: choose,
-        onKeyDown: function (event) {
-          walk(event, choose);
-        },
-      },
-      h(Sign, { priority: alarm.priority }),
-      h(
-        "div",
-        { className: "alarm-words" },
-        h("div", { className: "alarm-title" }, h("b", null, markaz.text("rule." + alarm.rule)), h("span", null, sourceOf(alarm))),
-        h("div", { className: "alarm-text" }, alarmText(alarm)),
-        h("div", { className: "alarm-place" }, placeOf(alarm)),
-      ),
-      h("div", { className: "alarm-time" }, h("b", null, markaz.moment(alarm.raised_ms)), h("span", null, markaz.age((markaz.now() - alarm.raised_ms) / 1000))),
-    );
-  }
-
-  function Alarms(props) {
-    const frame = markaz.useFrame("alarms");
-    markaz.useBeat();
-    const alarms = frame ? frame.alarms : [];
-    const list = props.limit ? alarms.slice(0, props.limit) : alarms;
-    const hidden = frame ? frame.total - list.length : 0;
-    return h(
-      "section",
-      { className: "alarms greyable", "aria-label": markaz.text("alarms") },
-      h("h2", null, markaz.text("alarms"), h("span", { className: "count" }, frame ? markaz.number(frame.total, 0) : "–")),
-      frame && alarms.length === 0 ? h("p", { className: "empty" }, markaz.text("alarms.none")) : null,
-      h(
-        "ol",
-        null,
-        list.map(function (alarm, index) {
-          return h(Alarm, { key: alarm.id, alarm: alarm, first: index === 0 });
-        }),
-      ),
-      hidden > 0 ? h("p", { className: "more" }, markaz.text("alarms.more", { n: hidden })) : null,
     );
   }
 
@@ -318,6 +209,5 @@
     return h("span", { className: "ago" }, markaz.text("age", { age: markaz.age((now - props.at) / 1000) }));
   }
 
-  Object.assign(window.markaz_live, { Ago: Ago, Tiles: Tiles, Alarms: Alarms, Feeds: Feeds, Banner: Banner, Clock: Clock });
-  markaz.PRIORITIES = PRIORITIES;
+  Object.assign(window.markaz_live, { Ago: Ago, Tiles: Tiles, Feeds: Feeds, Banner: Banner, Clock: Clock });
 })();

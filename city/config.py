@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from city.checked import Section
+from city.notices import Notices
 from city.rules import Alarms
 from city.settings import CityProfile, Feeds, History, Http, Ingest, Kpis, Live, Mqtt, Redis, Simulator, Store
 
@@ -42,6 +43,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     feeds: Feeds = Feeds()
     alarms: Alarms = Alarms()
+    notices: Notices = Notices()
     kpis: Kpis = Kpis()
     live: Live = Live()
     simulator: Simulator = Simulator()
@@ -106,7 +108,9 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     # Relative paths lie beside config.yaml, wherever a process is started.
     ca_file = config.mqtt.ca_file and config.root / config.mqtt.ca_file
     mqtt = config.mqtt.model_copy(update={"ca_file": ca_file})
-    return config.model_copy(update={"data_dir": config.root / config.data_dir, "mqtt": mqtt})
+    ca_file = config.notices.ca_file and config.root / config.notices.ca_file
+    notices = config.notices.model_copy(update={"ca_file": ca_file})
+    return config.model_copy(update={"data_dir": config.root / config.data_dir, "mqtt": mqtt, "notices": notices})
 
 
 def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
@@ -152,7 +156,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str], path: Path) -> 
             allowed = ", ".join(_allowed_keys(problem["loc"][:-1]))
             what = f"unknown key (allowed here: {allowed})"
         elif where and not isinstance(problem["input"], Mapping):  # a whole section is no help on one line
-            given = "(hidden)" if where.endswith("password") else _PASSWORD_IN_URL.sub("://…@", repr(problem["input"]))
+            given = "(hidden)" if where.endswith(("password", "secret")) else _PASSWORD_IN_URL.sub("://…@", repr(problem["input"]))
             what = f"{what}, not {given}"
         lines.append(f"{source}: {where}: {what}" if where else f"{source}: {what}")
     return "; ".join(lines)

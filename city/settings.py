@@ -16,7 +16,7 @@ from city.mappings import FeedMapping, check_names
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
-FormatName = Literal["native", "hfp", "gtfs_rt", "waltti_apc", "frigate", "traccar", "owntracks"]
+FormatName = Literal["native", "hfp", "gtfs_rt", "waltti_apc", "frigate", "traccar", "owntracks", "cap"]
 
 
 class Http(Section):
@@ -95,6 +95,7 @@ class Ingest(Section):
             "frigate": ("frigate/events", "frigate/reviews", "frigate/available"),
             "traccar": ("traccar/positions", "traccar/events"),
             "owntracks": ("owntracks/+/+",),
+            "cap": ("cap/+",),
         }
     )
     mappings: Mapping[str, FeedMapping] = Field(default={})

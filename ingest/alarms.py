@@ -12,14 +12,18 @@ The same holds for this process's own absence.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from analysis.detection import Detection
+from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, WorkerSeen
 from analysis.schedule import Clock
+from analysis.workers import WorkerLooks
 from city.alarm_store import Changed, Remembered
 from city.config import Config
 from city.events import Facet
@@ -30,6 +34,7 @@ log = structlog.get_logger()
 
 TICK_EVERY_MS = 1_000
 FORGET_EVERY_MS = 60_000
+DISK_EVERY_MS = 60_000
 # Operators change alarms too; each try is a round trip later.
 TRIES = 20
 
@@ -66,13 +71,17 @@ class AlarmWorker:
         self._clock = Clock(ZoneInfo(config.profile.timezone))
         self._owner = ""
         self._detection = self._fresh()
+        self._alarm_cursor = ""
         self._next_tick_ms = 0
         self._next_forget_ms = 0
+        self._next_disk_ms = 0
+        self._arrivals = WorkerLooks()
 
     def begin(self) -> Mapping[int, str]:
         # A new name at each beginning: what an earlier one still has on its way is refused.
         self._owner = secrets.token_hex(8)
         cursors, memory = self._store.own_alarms(self._owner)
+        self._alarm_cursor = self._store.alarm_tip()
         detection = self._fresh()
         for facet in self.facets:
             for event in self._store.latest(facet):
@@ -92,6 +101,9 @@ class AlarmWorker:
 
     def beat(self, now_ms: int) -> None:
         detection = self._detection
+        # What operators do: holds and acknowledgements end by the clock here.
+        self._alarm_cursor, changed = self._store.read_alarms(self._alarm_cursor, block_ms=1)
+        detection.book.learn(changed)
         if now_ms >= self._next_tick_ms or now_ms < self._next_tick_ms - TICK_EVERY_MS:
             detection.tick(now_ms)
             self._look(now_ms)
@@ -125,8 +137,23 @@ class AlarmWorker:
         return sum(map(len, fields.values()))
 
     def _look(self, now_ms: int) -> None:
-        """Show the detectors what no event tells: counters, sizes, workers."""
-        raise NotImplementedError
+        """Show the detectors what no event tells: counters, sizes, workers, the disk."""
+        detection, store = self._detection, self._store
+        for count in store.counts():
+            detection.see(FeedSeen(count=count, now_ms=now_ms))
+        size_bytes, max_bytes = store.rejects_kept().size_bytes, self._config.store.rejects_max_bytes
+        detection.see(RejectsSeen(size_bytes=size_bytes, max_bytes=max_bytes, now_ms=now_ms))
+        workers = store.workers()
+        for figures in workers:
+            detection.see(WorkerSeen(figures=figures, now_ms=now_ms))
+        self._arrivals.update(workers)
+        for feed, arrival in self._arrivals.arrivals(now_ms).items():
+            detection.see(ArrivalSeen(feed=feed, arrival=arrival, now_ms=now_ms))
+        if now_ms >= self._next_disk_ms:
+            self._next_disk_ms = now_ms + DISK_EVERY_MS
+            with contextlib.suppress(OSError):  # a data folder that is not there is not filling
+                used = shutil.disk_usage(self._config.data_dir)
+                detection.see(DiskSeen(free_bytes=used.free, total_bytes=used.total, now_ms=now_ms))
 
     def _fresh(self) -> Detection:
         return Detection(self._config.alarms, self._config.kpis.capacity_default, self._clock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
 from city.events import CameraEvent
 from city.rules.cameras import CameraAlert
@@ -46,9 +47,15 @@ def alerts(event: CameraEvent, rule: CameraAlert) -> bool:
     return event.severity == "alert" or event.kind in rule.kinds or crowd
 
 
-def step(state: AlertState, event: CameraEvent, rule: CameraAlert) -> tuple[AlertState, list[Finding]]:
+def step(
+    state: AlertState | None, event: CameraEvent, rule: CameraAlert, city: City
+) -> tuple[AlertState | None, list[Finding]]:
     """Take an event in; late ones too, they are read as what was seen then."""
-    state, findings = tick(state, event.measured_ms, rule)
+    if state is None:
+        if event.phase == "end" or not alerts(event, rule):
+            return None, []
+        state = AlertState(camera_id=event.camera_id, kind=event.kind)
+    state, findings = tick(state, event.measured_ms, rule, city)
     raised_ms = state.raised_ms
     if event.phase == "end":
         if raised_ms is None or event.measured_ms < raised_ms or not _ends(state, event):
@@ -82,8 +89,9 @@ def step(state: AlertState, event: CameraEvent, rule: CameraAlert) -> tuple[Aler
     return replace(state, updated_ms=event.measured_ms), findings
 
 
-def tick(state: AlertState, now_ms: int, rule: CameraAlert) -> tuple[AlertState, list[Finding]]:
+def tick(state: AlertState, now_ms: int, rule: CameraAlert, city: City) -> tuple[AlertState, list[Finding]]:
     """Clear what was not seen again for `clear_after_s`."""
+    del city
     due_ms = state.seen_ms + int(rule.clear_after_s * 1000)
     if state.raised_ms is None or now_ms < due_ms:
         return state, []
@@ -134,3 +142,10 @@ def _finding(state: AlertState, change: Change, raised_ms: int, at_ms: int) -> F
         at_ms=at_ms,
         values={**state.values, "events": state.events},
     )
+
+
+def _key(event: CameraEvent) -> str:
+    return event.key
+
+
+DETECTOR = Detector(rule=RULE, state=AlertState, takes=(CameraEvent,), key=_key, step=step, tick=tick)

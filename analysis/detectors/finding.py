@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from city.alarms import AlarmPriority
+
 
 class Change(StrEnum):
     """What happens to the alarm."""
@@ -20,7 +22,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     rule: str  # a key of config.yaml's `alarms`
     change: Change
-    source_kind: str  # vehicle, camera, feed or store
+    source_kind: str  # vehicle, camera, sensor, area, feed, worker or store
     source_id: str
     key: str  # what has one open alarm at a time: the source, or source|kind
     raised_ms: int  # when the alarm rose, epoch ms
@@ -32,6 +34,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     district: str | None = None
     mahalla: str | None = None
     route: str | None = None
+    priority: AlarmPriority | None = None  # of this rise; None: the rule's
 
     @property
     def alarm_id(self) -> str:

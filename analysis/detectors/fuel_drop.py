@@ -1,19 +1,35 @@
 """Fuel drop: litres vanish from a tank while the vehicle stands.
 
 Driving burns fuel and shakes the gauge, so a loss counts only from the level with which the vehicle
-came to stand. It may be confirmed by readings after it drove on: `confirm_readings` of them at most.
+came to stand. It may be confirmed by readings after it drove on, but one at least must see it at rest.
 A vehicle whose motion is unknown counts as standing: no bus burns `drop_min_l` within the window.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
-from analysis.detectors.fuel_level import Gauge, Level, Loss, restart, steady, take
+from analysis.detectors.fuel_level import (
+    DIGITS,
+    Gauge,
+    Level,
+    Loss,
+    dropped_out,
+    drove,
+    forgotten,
+    needed,
+    restart,
+    scattered,
+    steady,
+    take,
+)
+from analysis.detectors.spell import vehicle_key
+from analysis.geometry import distance_m
 from city.events import FuelReading, VehiclePosition
 from city.rules.transport import FuelDrop
 
@@ -25,10 +41,11 @@ MOVED_M = 30.0
 RESTS_AFTER_MS = 60_000
 # The last word about motion is worth nothing after so long.
 MOTION_FORGOTTEN_MS = 300_000
-METRES_PER_DEGREE = 111_195.0
-# Gauges are remembered to the millilitre, and a thousandth of a per cent: short to keep.
-DIGITS = 3
+# Who stands so far from where it stood has driven in between.
+ELSEWHERE_M = 150.0
 ROUNDING_L = 0.01
+# What comes back with more than this was filled up; with less the loss before it was slosh.
+SURELY_FILLED_L = 20.0
 
 
 class FuelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,7 +56,7 @@ class FuelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     twitched: bool = False
     stopped_ms: int = 0  # when it came to stand last
     driven_readings: int = 0  # fuel readings since it drove off
-    anchor: tuple[int, float, float] | None = None  # ms, lat, lon; of vehicles that give no speed
+    anchor: tuple[int, float, float] | None = None  # ms, lat, lon: where it stands, or may
     capacity_l: float | None = None
     seen_ms: int = 0  # newest fuel reading
     litres: Gauge = Gauge()
@@ -55,15 +72,30 @@ class FuelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.raised_ms is not None
 
 
+def step(
+    state: FuelState | None, seen: VehiclePosition | FuelReading, rule: FuelDrop, city: City
+) -> tuple[FuelState | None, Sequence[Finding]]:
+    """Take a fuel reading or the vehicle's motion in. Who never read a tank has no state."""
+    if isinstance(seen, VehiclePosition):
+        return (None if state is None else motion(state, seen, rule)), ()
+    vehicle = city.picture.vehicles.get(seen.vehicle_id)
+    position = vehicle.position if vehicle else None
+    if state is None:
+        state = FuelState(vehicle_id=seen.vehicle_id)
+        if position is not None:
+            state = motion(state, position, rule)
+    return read(state, seen, rule, None if position is None else position.measured_ms)
+
+
 def motion(state: FuelState, position: VehiclePosition, rule: FuelDrop) -> FuelState:
     """Take the vehicle's motion in; the same state while nothing changes."""
     speed_mps = position.speed_mps
     if speed_mps is None:
         return _motion_by_place(state, position, rule)
     if speed_mps <= rule.standing_speed_mps:
-        if state.moving is False:
+        if state.moving is False and not _elsewhere(state, position):
             return replace(state, twitched=False) if state.twitched else state
-        return _stop(state, position.measured_ms, rule)
+        return _stop(state, position, position.measured_ms, rule)
     if state.moving:
         return state
     if state.moving is False and not state.twitched and speed_mps <= TWITCH * rule.standing_speed_mps:
@@ -71,18 +103,18 @@ def motion(state: FuelState, position: VehiclePosition, rule: FuelDrop) -> FuelS
     return replace(state, moving=True, twitched=False, driven_readings=0)
 
 
-def step(
+def read(
     state: FuelState, reading: FuelReading, rule: FuelDrop, motion_ms: int | None
 ) -> tuple[FuelState, list[Finding]]:
     """Take a fuel reading in; `motion_ms` is when the vehicle last told where it is."""
-    if reading.measured_ms <= state.seen_ms:
+    at_ms = reading.measured_ms
+    if at_ms <= state.seen_ms:
         return state, []
-    state, findings = tick(state, reading.measured_ms, rule)
-    state = replace(state, seen_ms=reading.measured_ms, capacity_l=reading.capacity_l or state.capacity_l)
-    if state.moving and (motion_ms is None or reading.measured_ms - motion_ms > MOTION_FORGOTTEN_MS):
-        state = replace(_stop(state, reading.measured_ms, rule), moving=None)
-    if state.moving:
-        state = replace(state, driven_readings=state.driven_readings + 1)
+    state, findings = _cleared(state, at_ms, rule)
+    state = replace(state, seen_ms=at_ms, capacity_l=reading.capacity_l or state.capacity_l)
+    known = motion_ms is not None and at_ms - motion_ms <= MOTION_FORGOTTEN_MS
+    if state.moving and not known:
+        state = replace(_stop(state, None, at_ms, rule), moving=None)
     # The gauge's own litres where it gives them; a percentage and a capacity may disagree with them,
     # so the two are never compared with each other.
     if reading.level_l is not None:
@@ -91,29 +123,41 @@ def step(
         gauge, value, litres = state.percents, reading.level_pct, state.capacity_l / 100
     else:
         return state, findings
-    confirm = rule.confirm_readings
+    if dropped_out(gauge.recent[-1].value if gauge.recent else None, value):
+        return state, findings
+    if state.moving:
+        state = replace(state, driven_readings=state.driven_readings + 1)
+    confirm, least = rule.confirm_readings, rule.drop_min_l / litres
     gauge, loss = take(
         gauge,
-        Level(reading.measured_ms, round(value, DIGITS)),
+        Level(at_ms, round(value, DIGITS)),
         confirm=confirm,
         window_ms=int(rule.window_s * 1000),
         since_ms=state.stopped_ms,
+        fills=least,
+        surely_filled=SURELY_FILLED_L / litres,
+        # Who stands where it stood before the gap has not burned it.
+        over_gaps=known and state.moving is False,
     )
-    if state.moving and state.driven_readings > confirm:
-        gauge, loss = Gauge(gauge.recent), None
-    lost_l = loss.amount * litres if loss else 0.0
+    if state.moving and state.driven_readings >= confirm:
+        # Slosh while driving says nothing of the slosh at rest.
+        gauge, loss = drove(gauge, _gauge(state, reading)), None
     # An open alarm follows a loss that goes on in halves of the threshold.
-    needed_l = rule.drop_min_l if state.raised_ms is None else rule.drop_min_l / 2
-    if loss is None or lost_l < needed_l - ROUNDING_L:
+    needed_l = litres * needed(gauge, least if state.raised_ms is None else least / 2, at_ms)
+    if loss is None or loss.amount * litres < needed_l - ROUNDING_L or scattered(gauge, loss):
         return _with_gauge(state, reading, gauge), findings
     # Both gauges start again: what was found once must not be found by the other too.
-    state = replace(state, litres=Gauge(), percents=Gauge())
-    state = _with_gauge(state, reading, restart(gauge, confirm=confirm))
+    state = replace(state, litres=forgotten(state.litres), percents=forgotten(state.percents))
+    state = _with_gauge(state, reading, restart(gauge, confirm=confirm, loss=loss))
     return _lost(state, reading, loss, litres, findings)
 
 
-def tick(state: FuelState, now_ms: int, rule: FuelDrop) -> tuple[FuelState, list[Finding]]:
+def tick(state: FuelState, now_ms: int, rule: FuelDrop, city: City) -> tuple[FuelState, list[Finding]]:
     """Clear what lost nothing more for `clear_after_s`: the litres do not come back by themselves."""
+    return _cleared(state, now_ms, rule)
+
+
+def _cleared(state: FuelState, now_ms: int, rule: FuelDrop) -> tuple[FuelState, list[Finding]]:
     due_ms = state.changed_ms + int(rule.clear_after_s * 1000)
     if state.raised_ms is None or now_ms < due_ms:
         return state, []
@@ -145,10 +189,12 @@ def _lost(
     return state, findings
 
 
-def _stop(state: FuelState, at_ms: int, rule: FuelDrop) -> FuelState:
+def _stop(state: FuelState, position: VehiclePosition | None, at_ms: int, rule: FuelDrop) -> FuelState:
     """The vehicle came to stand: from here on a loss counts, against the level it came with."""
+    if position is not None and position.speed_mps is not None:
+        state = replace(state, anchor=(at_ms, position.lat, position.lon))
     confirm = rule.confirm_readings
-    suspected = state.driven_readings <= confirm and (
+    suspected = state.driven_readings < confirm and (
         _sunken_l(state.litres, 1.0) >= rule.drop_min_l
         or _sunken_l(state.percents, (state.capacity_l or 0) / 100) >= rule.drop_min_l
     )
@@ -177,13 +223,23 @@ def _motion_by_place(state: FuelState, position: VehiclePosition, rule: FuelDrop
     if state.anchor is None:
         return replace(state, anchor=here)
     since_ms, lat, lon = state.anchor
-    east_m = (position.lon - lon) * METRES_PER_DEGREE * math.cos(math.radians(lat))
-    if math.hypot((position.lat - lat) * METRES_PER_DEGREE, east_m) > MOVED_M:
+    if distance_m(lat, lon, position.lat, position.lon) > MOVED_M:
         driven = state.driven_readings if state.moving else 0
         return replace(state, anchor=here, moving=True, twitched=False, driven_readings=driven)
     if state.moving is not False and position.measured_ms - since_ms > RESTS_AFTER_MS:
-        return _stop(state, position.measured_ms, rule)
+        return _stop(state, position, position.measured_ms, rule)
     return state
+
+
+def _elsewhere(state: FuelState, position: VehiclePosition) -> bool:
+    """Whether it stands far from where it stood: it drove there unheard."""
+    if state.anchor is None or (state.anchor[1] == position.lat and state.anchor[2] == position.lon):
+        return False
+    return distance_m(state.anchor[1], state.anchor[2], position.lat, position.lon) > ELSEWHERE_M
+
+
+def _gauge(state: FuelState, reading: FuelReading) -> Gauge:
+    return state.litres if reading.level_l is not None else state.percents
 
 
 def _with_gauge(state: FuelState, reading: FuelReading, gauge: Gauge) -> FuelState:
@@ -201,3 +257,13 @@ def _finding(state: FuelState, change: Change, raised_ms: int, at_ms: int, value
         at_ms=at_ms,
         values=values,
     )
+
+
+DETECTOR = Detector(
+    rule=RULE,
+    state=FuelState,
+    takes=(FuelReading, VehiclePosition),
+    key=vehicle_key,
+    step=step,
+    tick=tick,
+)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
+from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
+from analysis.detectors.spell import vehicle_key
 from city.events import PassengerCount
 from city.rules.transport import Overload
 
@@ -17,7 +19,7 @@ RULE = "overload"
 
 
 class OverloadState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One vehicle's fullness; an empty state need not be kept."""
+    """One vehicle's fullness; one that is not too full need not be kept."""
 
     vehicle_id: str
     over_since_ms: int | None = None  # first of the counts in a row at load_max or above
@@ -33,14 +35,18 @@ class OverloadState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def step(
-    state: OverloadState, count: PassengerCount, rule: Overload, capacity_default: int
-) -> tuple[OverloadState, list[Finding]]:
+    state: OverloadState | None, count: PassengerCount, rule: Overload, city: City
+) -> tuple[OverloadState | None, list[Finding]]:
     """Take a count in. Counts without a number on board, and older ones, say nothing."""
-    if count.onboard is None or count.measured_ms <= state.seen_ms:
+    if count.onboard is None or (state is not None and count.measured_ms <= state.seen_ms):
         return state, []
+    capacity = count.capacity or city.capacity_default
+    if state is None:
+        if count.onboard < rule.load_max * capacity:
+            return None, []
+        state = OverloadState(vehicle_id=count.vehicle_id)
     # What was due before this count happened before it, whenever it is read.
-    state, findings = tick(state, count.measured_ms, rule)
-    capacity = count.capacity or capacity_default
+    state, findings = _due(state, count.measured_ms, rule)
     load = count.onboard / capacity
     state = replace(
         state,
@@ -51,13 +57,18 @@ def step(
     )
     if state.raised_ms is not None and load <= rule.load_clear:
         findings.append(_finding(state, Change.CLEAR, state.raised_ms, count.measured_ms))
-        return replace(state, raised_ms=None), findings
-    state, risen = tick(state, count.measured_ms, rule)
-    return state, findings + risen
+        return None, findings
+    state, risen = _due(state, count.measured_ms, rule)
+    return (state if state.waits else None), findings + risen
 
 
-def tick(state: OverloadState, now_ms: int, rule: Overload) -> tuple[OverloadState, list[Finding]]:
+def tick(state: OverloadState, now_ms: int, rule: Overload, city: City) -> tuple[OverloadState | None, list[Finding]]:
     """What the time alone brings: the end of the on-delay, or of a vehicle that counts no more."""
+    state, findings = _due(state, now_ms, rule)
+    return (state if state.waits else None), findings
+
+
+def _due(state: OverloadState, now_ms: int, rule: Overload) -> tuple[OverloadState, list[Finding]]:
     findings: list[Finding] = []
     forgotten_ms = state.seen_ms + int(rule.forget_after_s * 1000)
     if state.over_since_ms is not None and state.raised_ms is None:
@@ -87,3 +98,6 @@ def _finding(state: OverloadState, change: Change, raised_ms: int, at_ms: int) -
             "capacity": state.capacity,
         },
     )
+
+
+DETECTOR = Detector(rule=RULE, state=OverloadState, takes=(PassengerCount,), key=vehicle_key, step=step, tick=tick)

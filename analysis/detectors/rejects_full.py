@@ -6,9 +6,10 @@ Until then every rejected message can be read and replayed; after that the oldes
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import replace
 
+from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
+from analysis.detectors.seen import RejectsSeen
 from city.rules.system import RejectsFull
 
 RULE = "rejects_full"
@@ -16,39 +17,48 @@ KEY = "rejects"
 
 
 class FullState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The one reject stream; an emptier one need not be kept."""
+    """The one reject stream while it is nearly full."""
 
-    raised_ms: int | None = None
+    raised_ms: int
 
     @property
     def waits(self) -> bool:
-        """Whether time alone can change it."""
-        return self.raised_ms is not None
+        """Never: each look at the size is a step."""
+        return False
 
 
 def step(
-    state: FullState, size_bytes: int, max_bytes: int, now_ms: int, rule: RejectsFull
-) -> tuple[FullState, list[Finding]]:
+    state: FullState | None, seen: RejectsSeen, rule: RejectsFull, city: City
+) -> tuple[FullState | None, list[Finding]]:
     """Look at the stream's size now."""
-    share = size_bytes / max_bytes
-    if state.raised_ms is None:
+    del city
+    share = seen.size_bytes / seen.max_bytes
+    if state is None:
         if share < rule.share_max:
-            return state, []
-        state = replace(state, raised_ms=now_ms)
-        return state, [_finding(Change.RAISE, now_ms, now_ms, share)]
+            return None, []
+        state = FullState(raised_ms=seen.now_ms)
+        return state, [_finding(state, Change.RAISE, seen.now_ms, share)]
     if share > rule.share_clear:
         return state, []
-    return FullState(), [_finding(Change.CLEAR, state.raised_ms, now_ms, share)]
+    return None, [_finding(state, Change.CLEAR, seen.now_ms, share)]
 
 
-def _finding(change: Change, raised_ms: int, at_ms: int, share: float) -> Finding:
+def _finding(state: FullState, change: Change, at_ms: int, share: float) -> Finding:
     return Finding(
         rule=RULE,
         change=change,
         source_kind="store",
         source_id=KEY,
         key=KEY,
-        raised_ms=raised_ms,
+        raised_ms=state.raised_ms,
         at_ms=at_ms,
         values={"full_pct": round(100 * share, 1)},
     )
+
+
+def _key(seen: RejectsSeen) -> str:
+    del seen
+    return KEY
+
+
+DETECTOR = Detector(rule=RULE, state=FullState, takes=(RejectsSeen,), key=_key, step=step)

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from city.checked import Section
-from city.rules.cameras import CameraAlert, CameraOffline
-from city.rules.system import FeedSilent, RejectsFull
+from city.rules.cameras import CameraAlert, CameraFrozen, CameraOffline, CameraStorm
+from city.rules.sensors import (
+    NetworkFailure,
+    NetworkFailureLocal,
+    SensorFlat,
+    SensorMissing,
+    SensorRate,
+    SensorThreshold,
+)
+from city.rules.system import (
+    BrokerLost,
+    ClockSkew,
+    DiskFull,
+    FeedSilent,
+    RejectsFull,
+    RejectsRising,
+    StoreLost,
+    WorkerSilent,
+)
 from city.rules.transport import FuelDrop, Overload
 
 
@@ -13,5 +30,19 @@ class Alarms(Section):
     overload: Overload = Overload()
     camera_offline: CameraOffline = CameraOffline()
     camera_alert: CameraAlert = CameraAlert()
+    camera_frozen: CameraFrozen = CameraFrozen()
+    camera_storm: CameraStorm = CameraStorm()
+    sensor_threshold: SensorThreshold = SensorThreshold()
+    sensor_rate: SensorRate = SensorRate()
+    sensor_flat: SensorFlat = SensorFlat()
+    sensor_missing: SensorMissing = SensorMissing()
+    network_failure: NetworkFailure = NetworkFailure()
+    network_failure_local: NetworkFailureLocal = NetworkFailureLocal()
     feed_silent: FeedSilent = FeedSilent()
     rejects_full: RejectsFull = RejectsFull()
+    rejects_rising: RejectsRising = RejectsRising()
+    clock_skew: ClockSkew = ClockSkew()
+    broker_lost: BrokerLost = BrokerLost()
+    worker_silent: WorkerSilent = WorkerSilent()
+    store_lost: StoreLost = StoreLost()
+    disk_full: DiskFull = DiskFull()

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from city.mappings import FeedMapping
 from city.messages import Reading, Received, Reject, RejectReason
-from ingest.decode import frigate, gtfs_rt, hfp, mapping, native, owntracks, traccar, waltti_apc
+from ingest.decode import cap, frigate, gtfs_rt, hfp, mapping, native, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED, Format, Outcome, Read, Undecodable, refusing, rejected
 
 # Enough to see what it is; the reject stream must not become the way to fill the store.
@@ -30,6 +30,7 @@ FORMATS: Mapping[str, Format] = {
     "frigate": frigate.FORMAT,
     "traccar": traccar.FORMAT,
     "owntracks": owntracks.FORMAT,
+    "cap": cap.FORMAT,
 }
 
 

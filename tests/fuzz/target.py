@@ -47,6 +47,7 @@ TOPICS = (
     "traccar/positions",
     "traccar/events",
     "owntracks/jane/phone",
+    "cap/met",
     "acme/v/gps",
 )
 _ACME = {

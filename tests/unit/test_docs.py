@@ -33,7 +33,7 @@ from city.settings import CityProfile
 from city.units import UNITS
 from dashboard import api, api_feeds
 from dashboard.app import GEOGRAPHY, build
-from ingest.decode import FORMATS, frigate, gtfs_rt, hfp, native, native_events, owntracks, traccar, waltti_apc
+from ingest.decode import FORMATS, cap, frigate, gtfs_rt, hfp, native, native_events, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED
 from markaz.cli import COMMANDS
 
@@ -185,7 +185,7 @@ def test_every_key_and_unit_of_a_mapping_is_documented() -> None:
 
 def test_every_feed_is_documented() -> None:
     known = set(native_events.KINDS) | {native.CASE_FEED, hfp.FEED, waltti_apc.FEED, UNKNOWN_FEED}
-    known |= {frigate.EVENT_FEED, frigate.REVIEW_FEED, frigate.AVAILABLE_FEED, owntracks.FEED}
+    known |= {frigate.EVENT_FEED, frigate.REVIEW_FEED, frigate.AVAILABLE_FEED, owntracks.FEED, cap.FEED}
     known |= {gtfs_rt.FEED, gtfs_rt.VEHICLES, gtfs_rt.TRIPS, gtfs_rt.ALERTS}
     known |= {traccar.POSITION_FEED, traccar.FUEL_FEED, traccar.EVENT_FEED}
     assert set(column(section("Feeds"))) == known

@@ -1,87 +1,146 @@
-"""Findings become alarms, each once."""
+"""The book: what findings and operators make of alarms, and what the store is told of it."""
 
-from msgspec.structs import replace
+from __future__ import annotations
 
-from analysis.alarmbook import AlarmBook, Place, place_of
-from analysis.detectors.finding import Change, Finding, alarm_id, key_of
-from analysis.picture import Picture
-from city.alarms import AlarmPriority
-from city.events import CameraStatus, VehiclePosition, VehicleStatus
+from typing import Any
 
-RISE = Finding(
-    rule="overload",
-    change=Change.RAISE,
-    source_kind="vehicle",
-    source_id="a:b",
-    key="a:b",
-    raised_ms=100,
-    at_ms=100,
-    values={"load": 1.3},
-)
-END = replace(RISE, change=Change.CLEAR, at_ms=200)
+import pytest
+
+from analysis.alarm_states import apply
+from analysis.alarmbook import AlarmBook, Place
+from analysis.detectors.finding import Change, Finding
+from city.alarms import Act, Action, Alarm, AlarmPriority, AlarmState
+from city.rules.rule import Rule
+
+NOW = 1_777_870_800_000
+RULE = Rule(priority="high")
+HERE = Place(lat=41.3, lon=69.2, district="1726262", route="67")
 
 
-def test_an_alarm_rises_changes_and_clears() -> None:
-    book = AlarmBook()
-    risen = book.take(RISE, "medium", Place(lat=41.3, lon=69.2, route="51"))
-    assert risen is not None
-    assert (risen.id, risen.priority, risen.route) == ("overload:a:b:100", AlarmPriority.MEDIUM, "51")
-    assert book.open() == [risen]
-    changed = book.take(replace(RISE, change=Change.UPDATE, at_ms=150, values={"load": 1.5}), "medium", Place())
-    assert changed == replace(risen, updated_ms=150, values={"load": 1.5})
-    cleared = book.take(END, "medium", Place())
-    assert cleared is not None
-    assert (cleared.cleared_ms, book.open()) == (200, [])
+def finding(change: Change = Change.RAISE, at_ms: int = NOW, **given: Any) -> Finding:
+    fields = {"rule": "r", "source_kind": "vehicle", "source_id": "k", "key": "k", "raised_ms": NOW, "at_ms": at_ms}
+    return Finding(change=change, **{**fields, **given})
 
 
-def test_what_was_taken_before_changes_nothing() -> None:
-    book = AlarmBook()
-    for finding in (RISE, END):
-        book.take(finding, "medium", Place())
-    before = dict(book.alarms)
-    for finding in (RISE, replace(RISE, change=Change.UPDATE, at_ms=150), END):
-        assert book.take(finding, "medium", Place()) is None
-    assert book.alarms == before
+@pytest.fixture
+def book() -> AlarmBook:
+    return AlarmBook()
 
 
-def test_a_change_of_an_unknown_alarm_is_none() -> None:
-    assert AlarmBook().take(END, "medium", Place()) is None
+def stored(book: AlarmBook) -> Alarm:
+    """The one alarm, as if the store had it now."""
+    book.written()
+    (alarm,) = book.alarms.values()
+    return alarm
 
 
-def test_the_later_of_two_versions_is_restored() -> None:
-    book = AlarmBook()
-    risen = book.take(RISE, "medium", Place())
-    cleared = book.take(END, "medium", Place())
-    assert risen is not None
-    book.restore([risen])
-    assert book.open() == []
-    other = AlarmBook()
-    other.restore([risen, cleared] if cleared else [])
-    assert other.open() == []
+def test_a_rise_is_a_new_alarm_with_place_priority_and_numbers(book: AlarmBook) -> None:
+    alarm = book.take(finding(values={"lost_l": 9.0}), RULE, HERE)
+    assert alarm is not None
+    assert (alarm.id, alarm.priority, alarm.state) == ("r:k", AlarmPriority.HIGH, AlarmState.UNACKNOWLEDGED)
+    assert (alarm.lat, alarm.route, alarm.values, alarm.occurrences) == (41.3, "67", {"lost_l": 9.0}, 1)
+    assert book.changes() == [(None, alarm)]
+    (told,) = book.transitions()
+    assert (told.action, told.before, told.after, told.version) == (
+        Action.RISE,
+        AlarmState.NORMAL,
+        AlarmState.UNACKNOWLEDGED,
+        1,
+    )
 
 
-def test_cleared_alarms_are_forgotten_and_open_ones_never() -> None:
-    book = AlarmBook()
-    book.take(RISE, "medium", Place())
-    assert book.forget(10**12) == []
-    book.take(END, "medium", Place())
-    assert book.forget(200) == []
-    assert book.forget(201) == ["overload:a:b:100"]
+def test_the_same_rise_twice_changes_nothing(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    stored(book)
+    assert book.take(finding(), RULE, HERE) is None
+    assert not book.changed
+
+
+@pytest.mark.parametrize("change", [Change.CLEAR, Change.UPDATE])
+def test_an_alarm_that_nobody_knows_cannot_end_or_go_on(book: AlarmBook, change: Change) -> None:
+    assert book.take(finding(change), RULE, HERE) is None
+
+
+def test_new_numbers_are_no_transition_and_no_new_version(book: AlarmBook) -> None:
+    book.take(finding(values={"lost_l": 9.0}), RULE, HERE)
+    before = stored(book)
+    after = book.take(finding(Change.UPDATE, NOW + 1, values={"lost_l": 12.0}), RULE, HERE)
+    assert after is not None
+    assert (after.values, after.version) == ({"lost_l": 12.0}, before.version)
+    assert (book.changes(), list(book.transitions())) == ([(before, after)], [])
+
+
+def test_a_second_rise_is_counted_on_the_same_alarm(book: AlarmBook) -> None:
+    for change in (Change.RAISE, Change.CLEAR, Change.RAISE):
+        book.take(finding(change), RULE, HERE)
+    (alarm,) = book.alarms.values()
+    assert (alarm.occurrences, alarm.state) == (2, AlarmState.UNACKNOWLEDGED)
+    assert [one.action for one in book.transitions()] == [Action.RISE, Action.CLEAR, Action.RISE]
+    assert book.changes() == [(None, alarm)], "the store is told of the newest alone"
+
+
+def test_what_happened_is_said_again_of_an_alarm_that_an_operator_has_changed(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    risen = stored(book)
+    book.take(finding(Change.CLEAR, NOW + 5), RULE, HERE)
+    assert book.alarms["r:k"].state is AlarmState.RETURNED_UNACKNOWLEDGED
+    theirs = apply(risen, Act(action=Action.ACKNOWLEDGE, at_ms=NOW + 3, by="anvar"))
+    book.rebase({"r:k": theirs})
+    (alarm,) = book.alarms.values()
+    assert (alarm.state, alarm.acknowledged_by, alarm.version) == (AlarmState.NORMAL, "anvar", 3)
+    assert book.changes() == [(theirs, alarm)]
+    assert [(one.action, one.before, one.version) for one in book.transitions()] == [
+        (Action.CLEAR, AlarmState.ACKNOWLEDGED, 3)
+    ]
+
+
+def test_other_alarms_keep_what_happened_to_them_through_a_rebase(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    mine = stored(book)
+    book.take(finding(Change.CLEAR, NOW + 1), RULE, HERE)
+    book.take(finding(key="other", source_id="other"), RULE, HERE)
+    book.rebase({"r:k": mine})
+    assert {one.alarm for one in book.transitions()} == {"r:k", "r:other"}
+    assert len(book.changes()) == 2
+
+
+def test_an_act_that_the_operator_has_done_already_is_not_done_again(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    shelve = Act(action=Action.SHELVE, at_ms=NOW, by="anvar", reason="works", until_ms=NOW + 10)
+    book.restore([apply(stored(book), shelve)])
+    book.act(book.alarms["r:k"], Act(action=Action.UNSHELVE, at_ms=NOW + 11))
+    theirs = apply(apply(stored_before(book), shelve), Act(action=Action.UNSHELVE, at_ms=NOW + 9, by="olim"))
+    book.rebase({"r:k": theirs})
+    assert book.alarms["r:k"] == theirs
+    assert not book.transitions()
+
+
+def stored_before(book: AlarmBook) -> Alarm:
+    (before, _) = book.changes()[0]
+    assert before is not None
+    return apply(before, Act(action=Action.UNSHELVE, at_ms=NOW))
+
+
+def test_what_others_did_is_learnt_where_nothing_happened_here(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    risen = stored(book)
+    theirs = apply(risen, Act(action=Action.ACKNOWLEDGE, at_ms=NOW, by="anvar"))
+    book.learn([theirs])
+    assert book.alarms["r:k"] == theirs
+    book.learn([risen])
+    assert book.alarms["r:k"] == theirs, "an older word changes nothing"
+
+
+def test_normal_alarms_are_forgotten_in_time_and_others_never(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    stored(book)
+    book.forget(NOW + 1)
+    assert not book.changed
+    book.act(book.alarms["r:k"], Act(action=Action.ACKNOWLEDGE, at_ms=NOW, by="anvar"))
+    book.take(finding(Change.CLEAR, NOW + 2), RULE, HERE)
+    normal = stored(book)
+    book.forget(NOW + 2)
+    assert not book.changed
+    book.forget(NOW + 3)
+    assert book.changes() == [(normal, None)]
     assert book.alarms == {}
-
-
-def test_the_key_is_found_in_the_name() -> None:
-    assert key_of(alarm_id("camera_alert", "cam:1|fire", 5)) == "cam:1|fire"
-
-
-def test_the_place_is_the_last_known_one() -> None:
-    picture = Picture()
-    assert place_of(picture, "vehicle", "bus") == Place()
-    at = {"vehicle_id": "bus", "received_ms": 0}
-    picture.apply(VehicleStatus(**at, measured_ms=1, route="8"))
-    assert place_of(picture, "vehicle", "bus") == Place(route="8")
-    picture.apply(VehiclePosition(**at, measured_ms=2, lat=1, lon=2, district="d", mahalla="m", route="9"))
-    assert place_of(picture, "vehicle", "bus") == Place(lat=1, lon=2, district="d", mahalla="m", route="9")
-    picture.apply(CameraStatus(camera_id="c", measured_ms=1, received_ms=1, online=True, lat=3, lon=4))
-    assert place_of(picture, "camera", "c") == Place(lat=3, lon=4)
-    assert place_of(picture, "feed", "hfp") == Place()

@@ -1,35 +1,77 @@
-"""All detectors together: the same events give the same alarms, whatever is killed in between."""
+"""All detectors together: the same events tell the same transitions, whatever is killed in between."""
+
+from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.detection import Detection, Memory, decode_memory, encode_memory
-from city.alarms import Alarm
+from analysis.detection import Detection
+from analysis.detectors.seen import FeedSeen
+from analysis.schedule import Clock
+from city.alarms import Act, Action, Alarm, AlarmState, Transition
 from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
 from city.messages import FeedCount
 from city.rules import Alarms
 from city.rules.cameras import CameraAlert, CameraOffline
+from city.rules.rule import Hours
 from city.rules.system import FeedSilent
 from city.rules.transport import FuelDrop, Overload
 
 S = 1000
-RULES = Alarms(
-    fuel_drop=FuelDrop(clear_after_s=100),
-    overload=Overload(on_delay_s=20, forget_after_s=200),
-    camera_offline=CameraOffline(on_delay_s=10),
-    camera_alert=CameraAlert(clear_after_s=40),
-    feed_silent=FeedSilent(silent_after_s={"hfp": 15}),
-)
+RULES: dict[str, Any] = {
+    "fuel_drop": FuelDrop(clear_after_s=100),
+    "overload": Overload(on_delay_s=20, forget_after_s=200),
+    "camera_offline": CameraOffline(on_delay_s=10),
+    "camera_alert": CameraAlert(clear_after_s=40),
+    "feed_silent": FeedSilent(silent_after_s={"hfp": 15}),
+}
 
 
-def feed(last_s: int) -> list[FeedCount]:
-    return [FeedCount(feed="hfp", received=1, stored=1, late=0, rejected={}, last_received_ms=last_s * S)]
+@dataclass
+class Kept:
+    """What a store has after each commit: alarms, memory, and the log for ever."""
+
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    memory: dict[str, bytes] = field(default_factory=dict)
+    log: list[Transition] = field(default_factory=list)
+    at: int = 0
+
+    def commit(self, detection: Detection, at: int) -> None:
+        for before, after in detection.book.changes():
+            one = after or before
+            assert one is not None
+            assert self.alarms.get(one.id) == before, "written over what the store has"
+            if after is None:
+                del self.alarms[one.id]
+            else:
+                self.alarms[one.id] = after
+        self.log += detection.book.transitions()
+        kept, gone = detection.changed_memory()
+        self.memory.update(kept)
+        for name in gone:
+            self.memory.pop(name, None)
+        self.at = at
+        detection.written()
+
+    def start(self, **rules: Any) -> Detection:
+        detection = fresh(**rules)
+        detection.book.restore(self.alarms.values())
+        detection.remember(self.memory)
+        return detection
 
 
-def fresh(memory: Memory | None = None) -> Detection:
-    return Detection(RULES, 80, memory=memory or Memory())
+def feed(last_s: float, now_s: float) -> FeedSeen:
+    count = FeedCount(feed="hfp", received=1, stored=1, late=0, rejected={}, last_received_ms=int(last_s * S))
+    return FeedSeen(count=count, now_ms=int(now_s * S))
+
+
+def fresh(**rules: Any) -> Detection:
+    return Detection(Alarms(**{**RULES, **rules}), 80, Clock(UTC))
 
 
 def scenario(seed: int, seconds: int = 250) -> list[list[Event]]:
@@ -57,154 +99,159 @@ def scenario(seed: int, seconds: int = 250) -> list[list[Event]]:
     return batches
 
 
-def fields(alarms: dict[str, Alarm]) -> dict[str, tuple[int, int | None]]:
-    return {name: (alarm.raised_ms, alarm.cleared_ms) for name, alarm in alarms.items()}
-
-
-def play(detection: Detection, batches: list[list[Event]], *, ticking: bool = True) -> list[Alarm]:
-    changed = []
+def play(detection: Detection, batches: list[list[Event]]) -> None:
     for batch in batches:
-        changed += detection.apply([(event, False) for event in batch])
-        if ticking:
-            changed += detection.tick(batch[0].measured_ms, feed(batch[0].measured_ms // S))
-    return changed
+        detection.apply([(event, False) for event in batch])
+        at_s = batch[0].measured_ms // S
+        detection.tick(at_s * S)
+        detection.see(feed(at_s, at_s))
 
 
-@given(st.integers(0, 10**6), st.lists(st.tuples(st.integers(0, 248), st.integers(0, 20)), max_size=5))
+def told(log: list[Transition]) -> list[tuple[str, Action, int, int]]:
+    return [(one.alarm, one.action, one.at_ms, one.version) for one in log]
+
+
+@given(st.integers(0, 10**6), st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), max_size=6))
 @settings(deadline=None, max_examples=20)
-def test_killed_at_any_moment_it_finds_the_same_alarms(seed: int, kills: list[tuple[int, int]]) -> None:
-    """At each kill the memory is some batches older than the alarms that were written."""
+def test_killed_at_any_moment_no_transition_is_lost_or_told_twice(seed: int, lives: list[tuple[int, int]]) -> None:
+    """Each life works on for some batches behind its last commit, and is killed there."""
     batches = scenario(seed)
-    whole = fresh()
-    play(whole, batches)
+    whole = Kept()
+    detection = whole.start()
+    play(detection, batches)
+    whole.commit(detection, len(batches))
 
-    stored: dict[str, Alarm] = {}
-    detection, at = fresh(), 0
-    for kill, lost in sorted(kills):
-        checkpoint = max(at, kill - lost)
-        for alarm in play(detection, batches[at:checkpoint]):
-            stored[alarm.id] = alarm
-        memory = encode_memory(detection.memory)
-        for alarm in play(detection, batches[checkpoint : max(kill, checkpoint)]):
-            stored[alarm.id] = alarm
-        detection, at = fresh(decode_memory(memory)), checkpoint
-        detection.book.restore(stored.values())
-        detection.adopt()
-        # Waiting events are read without ticks.
-        for alarm in play(detection, batches[at : max(kill, at)], ticking=False):
-            stored[alarm.id] = alarm
-        at = max(kill, at)
-        for alarm in detection.settle(at * S):
-            stored[alarm.id] = alarm
-    for alarm in play(detection, batches[at:]):
-        stored[alarm.id] = alarm
-    assert fields(stored) == fields(whole.book.alarms)
+    kept = Kept()
+    for committed, lost in lives:
+        detection = kept.start()
+        until = kept.at + committed
+        play(detection, batches[kept.at : until])
+        kept.commit(detection, until)
+        play(detection, batches[until : until + lost])
+    detection = kept.start()
+    play(detection, batches[kept.at :])
+    kept.commit(detection, len(batches))
+    assert told(kept.log) == told(whole.log)
+    assert kept.alarms == whole.alarms
 
 
-def test_one_rule_and_source_has_one_open_alarm() -> None:
-    detection = fresh()
-    for batch in scenario(7):
-        play(detection, [batch])
-        open_keys = [alarm.id.rpartition(":")[0] for alarm in detection.book.open()]
-        assert len(open_keys) == len(set(open_keys))
-    assert {alarm.rule for alarm in detection.book.alarms.values()} == {
-        "fuel_drop",
-        "overload",
-        "camera_offline",
-        "camera_alert",
-    }
+def fire(at_s: int, phase: str | None = None, **given: Any) -> CameraEvent:
+    return CameraEvent(camera_id="cam", kind="fire", phase=phase, measured_ms=at_s * S, received_ms=at_s * S, **given)
+
+
+def states(detection: Detection) -> dict[str, AlarmState]:
+    return {name: alarm.state for name, alarm in detection.book.alarms.items()}
 
 
 def test_a_batch_is_read_in_the_order_of_measuring() -> None:
-    """The facets of a batch come apart: all positions, then all readings."""
-    at_ms = 1000 * S
-    moments: list[Event] = []
-    for n, level_l in enumerate((120, 120, 120, 100, 100, 100)):
-        at = {"vehicle_id": "bus", "measured_ms": at_ms + n * S, "received_ms": at_ms}
-        moments += [
-            VehiclePosition(**at, lat=41.3, lon=69.2, speed_mps=9.0 if n < 3 else 0.0),
-            FuelReading(**at, level_l=level_l),
-        ]
-    by_facet = sorted(moments, key=lambda event: event.facet)
-    found = fresh().apply([(event, False) for event in by_facet])
-    assert [alarm.rule for alarm in found] == ["fuel_drop"]
+    detection = fresh()
+    detection.apply([(fire(9, "end"), False), (fire(5, "new"), False)])
+    assert states(detection) == {"camera_alert:cam|fire": AlarmState.RETURNED_UNACKNOWLEDGED}
 
 
 def test_late_events_change_nothing_but_alerts() -> None:
     detection = fresh()
-    at = {"measured_ms": S, "received_ms": 9 * S}
-    late: list[Event] = [
-        CameraStatus(**at, camera_id="c", online=False),
-        CameraEvent(**at, camera_id="c", kind="fire"),
-        PassengerCount(**at, vehicle_id="v", onboard=200),
-    ]
-    found = detection.apply([(event, True) for event in late])
-    assert [alarm.rule for alarm in found] == ["camera_alert"]
-    assert detection.tick(100 * S, []) != []
-    assert {alarm.rule for alarm in detection.book.alarms.values()} == {"camera_alert"}
+    at = {"measured_ms": 5 * S, "received_ms": 5 * S}
+    detection.apply([(CameraStatus(**at, camera_id="cam", online=False), True)])
+    detection.tick(60 * S)
+    assert states(detection) == {}
+    detection.apply([(fire(7), True)])
+    assert list(states(detection)) == ["camera_alert:cam|fire"]
 
 
 def test_silence_counts_only_while_somebody_watches() -> None:
     detection = fresh()
-    assert detection.tick(1000 * S, feed(500)) == []
-    assert detection.tick(1004 * S, feed(500)) == []
-    # Ten minutes without a tick: the store was away.
-    assert detection.tick(1600 * S, feed(500)) == []
-    found = [alarm for s in range(1601, 1620) for alarm in detection.tick(s * S, feed(500))]
-    assert [(alarm.rule, alarm.raised_ms) for alarm in found] == [("feed_silent", 1615 * S)]
-    cleared = detection.tick(1620 * S, feed(1619))
-    assert [alarm.cleared_ms for alarm in cleared] == [1619 * S]
-
-
-def test_a_standing_feed_alarm_is_held_after_a_restart_without_memory() -> None:
-    first = fresh()
-    first.tick(1000 * S, feed(999))
-    found = [alarm for s in range(1001, 1020) for alarm in first.tick(s * S, feed(999))]
-    second = fresh()
-    second.book.restore(found)
-    second.adopt()
-    assert second.settle(1021 * S) == []
-    assert second.tick(1021 * S, feed(999)) == []
-    assert [alarm.id for alarm in second.tick(1022 * S, feed(1021))] == [found[0].id]
-
-
-def test_settling_ends_what_no_detector_holds_and_lets_stand_what_one_does() -> None:
-    first = fresh()
-    first.apply([(CameraStatus(camera_id="c", measured_ms=S, received_ms=S, online=False), False)])
-    (risen,) = first.tick(60 * S, [])
-    orphaned = fresh()
-    orphaned.book.restore([risen])
-    assert [alarm.cleared_ms for alarm in orphaned.settle(70 * S)] == [70 * S]
-    held = fresh(first.memory)
-    held.book.restore([first.book.end(risen, 65 * S)])
-    assert [(alarm.id, alarm.cleared_ms) for alarm in held.settle(70 * S)] == [(risen.id, None)]
+    detection.tick(100 * S)
+    detection.see(feed(10, 100))
+    assert states(detection) == {}, "nobody looked before"
+    for second in range(101, 117):
+        detection.tick(second * S)
+        detection.see(feed(10, second))
+    assert states(detection) == {"feed_silent:hfp": AlarmState.UNACKNOWLEDGED}
 
 
 def test_states_from_before_the_kept_events_are_seeded() -> None:
     detection = fresh()
-    now = 100_000 * S
-    for event in (
-        CameraStatus(camera_id="c", measured_ms=S, received_ms=S, online=False),
-        PassengerCount(vehicle_id="young", measured_ms=now - 100 * S, received_ms=now, onboard=200),
-        PassengerCount(vehicle_id="old", measured_ms=now - 300 * S, received_ms=now, onboard=200),
+    at = {"measured_ms": 5 * S, "received_ms": 5 * S}
+    detection.picture.apply(CameraStatus(**at, camera_id="cam", online=False, lat=41.3, lon=69.2, district="1726262"))
+    detection.seed(100 * S)
+    detection.tick(100 * S)
+    (alarm,) = detection.book.alarms.values()
+    assert (alarm.id, alarm.district) == ("camera_offline:cam", "1726262")
+
+
+def test_an_alarm_that_no_detector_holds_ends_at_the_start() -> None:
+    kept = Kept()
+    detection = kept.start()
+    detection.apply([(fire(5), False)])
+    kept.commit(detection, 1)
+    kept.memory.clear()
+    detection = kept.start()
+    detection.settle(50 * S)
+    assert states(detection) == {"camera_alert:cam|fire": AlarmState.RETURNED_UNACKNOWLEDGED}
+
+
+def test_memory_of_another_version_is_left_out_and_overwritten() -> None:
+    kept = Kept(memory={"camera_alert:cam|fire": b"[1]", "of_the_future:x": b"{}"})
+    detection = kept.start()
+    kept.commit(detection, 0)
+    assert kept.memory == {"of_the_future:x": b"{}"}
+
+
+def test_a_rule_that_is_off_sees_nothing() -> None:
+    detection = fresh(camera_alert=CameraAlert(enabled=False))
+    detection.apply([(fire(5), False)])
+    assert states(detection) == {}
+
+
+def test_areas_routes_and_hours_decide_what_may_rise_and_nothing_else() -> None:
+    at = {"measured_ms": 4 * S, "received_ms": 4 * S}
+    for rule, rises in (
+        (CameraAlert(areas=("1726262",)), True),
+        (CameraAlert(areas=("1726269040",)), True),
+        (CameraAlert(areas=("1726264",)), False),
+        (CameraAlert(routes=("67",)), False),
+        (CameraAlert(hours=(Hours(start="00:00", end="01:00"),)), True),
+        (CameraAlert(hours=(Hours(start="02:00", end="03:00"),)), False),
     ):
-        detection.picture.apply(event)
-    detection.seed(now)
-    detection.tick(now, [])
-    assert {(alarm.rule, alarm.source_id) for alarm in detection.book.open()} == {
-        ("camera_offline", "c"),
-        ("overload", "young"),
-    }
+        detection = fresh(camera_alert=rule)
+        place = {"lat": 41.3, "lon": 69.2, "district": "1726262", "mahalla": "1726269040"}
+        detection.apply([(CameraStatus(**at, camera_id="cam", online=True, **place), False), (fire(5), False)])
+        assert bool(states(detection)) == rises, rule
+        detection.apply([(fire(6, "end"), False)])
 
 
-def test_what_left_is_forgotten() -> None:
+def test_what_another_alarm_explains_is_suppressed_until_that_ends() -> None:
+    detection = fresh(camera_offline=CameraOffline(on_delay_s=0, suppressed_by=("feed_silent",)))
+    at = {"received_ms": 20 * S, "measured_ms": 20 * S}
+    detection.tick(1 * S)
+    for second in range(1, 20):
+        detection.tick(second * S)
+        detection.see(feed(1, second))
+    detection.apply([(CameraStatus(**at, camera_id="cam", online=False), False)])
+    assert states(detection)["camera_offline:cam"] is AlarmState.SUPPRESSED
+    detection.see(feed(21, 21))
+    assert states(detection)["camera_offline:cam"] is AlarmState.UNACKNOWLEDGED
+
+
+def test_a_shelf_ends_by_itself_and_what_stands_is_announced_anew() -> None:
     detection = fresh()
-    at = {"vehicle_id": "v", "measured_ms": S, "received_ms": S}
-    detection.apply([(FuelReading(**at, level_l=100), False)])
-    fire = {"camera_id": "c", "kind": "fire", "received_ms": S}
-    detection.apply([(CameraEvent(**fire, measured_ms=S), False)])
-    detection.apply([(CameraEvent(**fire, measured_ms=2 * S, phase="end"), False)])
-    detection.forget(86_000 * S)
-    assert (len(detection.memory.fuel_drop), len(detection.memory.camera_alert)) == (1, 1)
-    detection.forget(86_500 * S)
-    assert (len(detection.memory.fuel_drop), len(detection.memory.camera_alert)) == (0, 0)
+    detection.apply([(fire(5), False)])
+    (alarm,) = detection.book.alarms.values()
+    shelve = Act(action=Action.SHELVE, at_ms=6 * S, by="anvar", reason="drill", until_ms=30 * S)
+    detection.book.act(alarm, shelve)
+    detection.tick(29 * S)
+    assert list(states(detection).values()) == [AlarmState.SHELVED]
+    detection.tick(30 * S)
+    assert list(states(detection).values()) == [AlarmState.UNACKNOWLEDGED]
+
+
+def test_an_acknowledged_alarm_that_still_stands_is_announced_again() -> None:
+    detection = fresh(camera_alert=CameraAlert(realarm_after_s=600, clear_after_s=9000))
+    detection.apply([(fire(5), False)])
+    (alarm,) = detection.book.alarms.values()
+    detection.book.act(alarm, Act(action=Action.ACKNOWLEDGE, at_ms=10 * S, by="anvar"))
+    detection.tick(609 * S)
+    assert list(states(detection).values()) == [AlarmState.ACKNOWLEDGED]
+    detection.tick(610 * S)
+    assert list(states(detection).values()) == [AlarmState.UNACKNOWLEDGED]

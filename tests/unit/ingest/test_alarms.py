@@ -1,12 +1,15 @@
-"""The alarm process without a store: what it writes, keeps for later and writes again."""
+"""The alarm process without a store: what it writes, keeps for later and says again."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
-from city.alarms import Alarm
+from analysis.alarm_states import apply
+from city.alarm_store import Changed, Remembered
+from city.alarms import Act, Action, Alarm, AlarmState, Transition
 from city.config import Config
 from city.events import CameraEvent, CameraStatus, Event, Facet
 from city.messages import FeedCount
@@ -23,8 +26,11 @@ class Shelf(Store):
 
     def __init__(self) -> None:
         self.kept: dict[str, Alarm] = {}
+        self.log: list[Transition] = []
+        self.memory: dict[str, bytes] = {}
+        self.cursors: dict[int, str] = {}
         self.known: list[Event] = []
-        self.writes = 0
+        self.commits = 0
         self.rejects_bytes = 0
         self.down = False
 
@@ -34,21 +40,51 @@ class Shelf(Store):
     def counts(self) -> list[FeedCount]:
         return []
 
+    def workers(self) -> list[Any]:
+        return []
+
     def rejects_kept(self) -> RejectsKept:
         return RejectsKept(messages=1, size_bytes=self.rejects_bytes)
 
     def alarms(self) -> list[Alarm]:
         return list(self.kept.values())
 
-    def save_alarms(self, alarms: Sequence[Alarm], *, now_ms: int, alarms_keep_s: float) -> None:
+    def alarm(self, alarm_id: str) -> Alarm | None:
+        return self.kept.get(alarm_id)
+
+    def alarm_tip(self) -> str:
+        return "0-0"
+
+    def read_alarms(self, cursor: str, *, block_ms: int) -> tuple[str, list[Alarm]]:
+        return cursor, []
+
+    def own_alarms(self, owner: str) -> tuple[dict[int, str], dict[str, bytes]]:
+        return dict(self.cursors), dict(self.memory)
+
+    def commit_alarms(
+        self,
+        changes: Sequence[Changed],
+        transitions: Sequence[Transition],
+        *,
+        keep_s: float,
+        remembered: Remembered | None = None,
+    ) -> list[int]:
         if self.down:
             raise StoreDown("gone")
-        self.writes += 1
-        self.kept.update({alarm.id: alarm for alarm in alarms})
-
-    def forget_alarms(self, ids: Sequence[str]) -> None:
-        for one in ids:
-            del self.kept[one]
+        others = [at for at, one in enumerate(changes) if self.kept.get(one.id) != one.before]
+        if others:
+            return others
+        for one in changes:
+            if one.after is None:
+                del self.kept[one.id]
+            else:
+                self.kept[one.id] = one.after
+        self.log += transitions
+        assert remembered is not None
+        self.memory.update(remembered.fields)
+        self.cursors = dict(remembered.cursors)
+        self.commits += 1
+        return []
 
 
 @pytest.fixture
@@ -61,10 +97,10 @@ def worker(shelf: Shelf) -> AlarmWorker:
     return started(shelf)
 
 
-def started(shelf: Shelf, state: bytes | None = None) -> AlarmWorker:
+def started(shelf: Shelf) -> AlarmWorker:
     config = Config.model_validate({"cities": CITIES, "store": {"alarms_keep_s": 600}})
     worker = AlarmWorker(shelf, config)
-    worker.begin(state)
+    worker.begin()
     worker.caught_up(NOW)
     return worker
 
@@ -77,80 +113,101 @@ def fire(at_ms: int = NOW, phase: str | None = None) -> CameraEvent:
     return CameraEvent(camera_id="cam", kind="fire", measured_ms=at_ms, received_ms=at_ms, phase=phase)
 
 
+def beat(worker: AlarmWorker, now_ms: int, *, due: bool = False) -> None:
+    worker.beat(now_ms)
+    worker.keep({0: str(now_ms)}, due=due)
+
+
 def test_an_alarm_is_written_with_the_place_of_its_camera(worker: AlarmWorker, shelf: Shelf) -> None:
     at = CameraStatus(
         camera_id="cam", measured_ms=1, received_ms=1, online=True, lat=41.3, lon=69.2, mahalla="1726269040"
     )
     take(worker, at, fire())
-    worker.beat(NOW)
-    (alarm,) = shelf.kept.values()
+    beat(worker, NOW)
+    alarm = shelf.kept["camera_alert:cam|fire"]
     assert (alarm.rule, alarm.priority, alarm.lat, alarm.mahalla) == ("camera_alert", "critical", 41.3, "1726269040")
+    assert (shelf.log[0].action, shelf.log[0].mahalla) == (Action.RISE, "1726269040")
 
 
-def test_an_alarm_found_while_the_store_is_away_is_written_when_it_is_back(worker: AlarmWorker, shelf: Shelf) -> None:
-    shelf.down = True
+def test_alarms_are_written_at_once_and_memory_alone_when_it_is_due(worker: AlarmWorker, shelf: Shelf) -> None:
+    beat(worker, NOW)
+    assert shelf.commits == 0
     take(worker, fire())
-    with pytest.raises(StoreDown):
-        worker.beat(NOW)
-    shelf.down = False
-    worker.beat(NOW + S)
-    assert [alarm.cleared_ms for alarm in shelf.kept.values()] == [None]
-    worker.beat(NOW + 2 * S)
-    assert shelf.writes == 1
+    beat(worker, NOW)
+    assert shelf.commits == 1
+    assert shelf.cursors == {0: str(NOW)}
+    beat(worker, NOW + S)
+    assert shelf.commits == 1
+    beat(worker, NOW + 2 * S, due=True)
+    assert shelf.commits == 2
+    assert shelf.cursors == {0: str(NOW + 2 * S)}
 
 
-def test_alarms_that_the_store_lost_are_written_again(worker: AlarmWorker, shelf: Shelf) -> None:
+def test_after_an_outage_it_goes_on_from_what_the_store_has(worker: AlarmWorker, shelf: Shelf) -> None:
     take(worker, fire())
     worker.beat(NOW)
-    written = dict(shelf.kept)
-    shelf.kept.clear()
-    worker.resume()
-    worker.beat(NOW + S)
-    assert shelf.kept == written
-    (alarm,) = written.values()
-    shelf.kept[alarm.id] = replace(alarm, values={})
-    worker.resume()
-    worker.beat(NOW + 2 * S)
-    assert shelf.kept == written
+    shelf.down = True
+    with pytest.raises(StoreDown):
+        worker.keep({}, due=False)
+    shelf.down = False
+    assert worker.begin() == {}
+    take(worker, fire())
+    beat(worker, NOW + S)
+    assert [one.action for one in shelf.log] == [Action.RISE]
 
 
-def test_a_restart_without_a_checkpoint_reads_all_again_and_writes_nothing_twice(shelf: Shelf) -> None:
+def test_what_an_operator_did_meanwhile_stays(worker: AlarmWorker, shelf: Shelf) -> None:
+    take(worker, fire())
+    beat(worker, NOW)
+    name = "camera_alert:cam|fire"
+    shelf.kept[name] = apply(shelf.kept[name], Act(action=Action.ACKNOWLEDGE, at_ms=NOW + 1, by="anvar"))
+    take(worker, fire(NOW + S, "end"))
+    beat(worker, NOW + S)
+    alarm = shelf.kept[name]
+    assert (alarm.state, alarm.acknowledged_by, alarm.version) == (AlarmState.NORMAL, "anvar", 3)
+    assert [(one.action, one.before) for one in shelf.log] == [
+        (Action.RISE, AlarmState.NORMAL),
+        (Action.CLEAR, AlarmState.ACKNOWLEDGED),
+    ]
+
+
+def test_a_restart_tells_nothing_twice(shelf: Shelf) -> None:
     first = started(shelf)
     take(first, fire(NOW - 5 * S), fire(NOW, "end"))
-    first.beat(NOW)
-    before, writes = dict(shelf.kept), shelf.writes
+    beat(first, NOW)
+    before, log = dict(shelf.kept), list(shelf.log)
     second = started(shelf)
-    take(second, fire(NOW - 5 * S), fire(NOW, "end"))
-    second.beat(NOW)
-    assert (shelf.kept, shelf.writes) == (before, writes)
+    beat(second, NOW, due=True)
+    assert (shelf.kept, shelf.log) == (before, log)
 
 
-def test_cleared_alarms_leave_after_their_time(worker: AlarmWorker, shelf: Shelf) -> None:
-    take(worker, fire(NOW), fire(NOW + S, "end"))
-    worker.beat(NOW + S)
-    worker.beat(NOW + 600 * S)
-    assert len(shelf.kept) == 1
-    worker.beat(NOW + 662 * S)
-    assert shelf.kept == {}
+def test_normal_alarms_leave_after_their_time(worker: AlarmWorker, shelf: Shelf) -> None:
+    take(worker, fire(NOW))
+    beat(worker, NOW)
+    name = "camera_alert:cam|fire"
+    shelf.kept[name] = apply(shelf.kept[name], Act(action=Action.ACKNOWLEDGE, at_ms=NOW, by="anvar"))
+    take(worker, fire(NOW + S, "end"))
+    beat(worker, NOW + S)
+    beat(worker, NOW + 600 * S)
+    assert name in shelf.kept
+    beat(worker, NOW + 662 * S)
+    assert name not in shelf.kept
 
 
 def test_a_camera_long_offline_is_found_at_the_first_start(shelf: Shelf) -> None:
     shelf.known = [CameraStatus(camera_id="cam", measured_ms=NOW - 10**7, received_ms=1, online=False)]
     worker = started(shelf)
-    worker.beat(NOW)
-    assert [alarm.rule for alarm in shelf.kept.values()] == ["camera_offline"]
-
-
-def test_a_state_of_another_version_is_left_behind(shelf: Shelf) -> None:
-    assert started(shelf, b'{"fuel_drop": 5}').state() == started(shelf).state()
+    beat(worker, NOW)
+    assert "camera_offline:cam" in shelf.kept
 
 
 def test_a_reject_stream_near_its_bound_is_an_alarm_until_it_is_emptied(worker: AlarmWorker, shelf: Shelf) -> None:
-    worker.beat(NOW)
-    assert shelf.kept == {}
+    beat(worker, NOW)
+    assert "rejects_full:rejects" not in shelf.kept
     shelf.rejects_bytes = 60 << 20
-    worker.beat(NOW + S)
-    assert [(alarm.rule, alarm.cleared_ms) for alarm in shelf.kept.values()] == [("rejects_full", None)]
+    beat(worker, NOW + S)
+    (alarm,) = (one for one in shelf.kept.values() if one.rule == "rejects_full")
+    assert alarm.active
     shelf.rejects_bytes = 10 << 20
-    worker.beat(NOW + 2 * S)
-    assert [alarm.cleared_ms for alarm in shelf.kept.values()] == [NOW + 2 * S]
+    beat(worker, NOW + 2 * S)
+    assert not shelf.kept[alarm.id].active

@@ -1,5 +1,6 @@
 """Samples are aligned to the wall clock and taken once; an outage leaves a gap."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,6 +20,14 @@ T0 = 1_000_000 * MINUTE
 
 class Shelf(Store):
     """A store in memory, as far as the history asks it."""
+
+    state: bytes | None = None
+
+    def checkpoint(self, worker: str) -> tuple[dict[int, str], bytes | None]:
+        return {}, self.state
+
+    def save_checkpoint(self, worker: str, cursors: Mapping[int, str], state: bytes) -> None:
+        self.state = state
 
     def __init__(self) -> None:
         self.series: dict[str, dict[int, bytes]] = {"kpis": {}, "areas": {}, "vehicles": {}}
@@ -65,7 +74,7 @@ def shelf() -> Shelf:
 @pytest.fixture
 def worker(shelf: Shelf) -> HistoryWorker:
     found = HistoryWorker(shelf, Config.model_validate({"cities": CITIES}))
-    found.begin(None)
+    found.begin()
     found.caught_up(T0 - 5000)
     return found
 
@@ -110,7 +119,7 @@ def test_an_outage_is_a_gap(worker: HistoryWorker, shelf: Shelf) -> None:
 
 def test_it_begins_with_what_the_store_knows(worker: HistoryWorker, shelf: Shelf) -> None:
     shelf.known = events(T0 - 10_000)
-    worker.begin(None)
+    worker.begin()
     worker.beat(T0)
     assert read_kpi_sample(shelf.series["kpis"][T0])["passengers_on_board"] == 40
 
@@ -125,7 +134,8 @@ def test_fuel_use_goes_on_over_a_restart(shelf: Shelf, worker: HistoryWorker) ->
 
     drive(worker, range(200))
     again = HistoryWorker(shelf, Config.model_validate({"cities": CITIES}))
-    again.begin(worker.state())
+    worker.keep({}, due=True)
+    again.begin()
     drive(again, range(150, 210))
     again.caught_up(T0 + 209_000)
     again.beat(T0 + 210_000)
@@ -133,6 +143,9 @@ def test_fuel_use_goes_on_over_a_restart(shelf: Shelf, worker: HistoryWorker) ->
     assert fuel_l == pytest.approx(40, abs=0.5)
 
 
-def test_a_state_of_another_version_is_left_behind(worker: HistoryWorker) -> None:
-    worker.begin(b'{"tanks": 5}')
-    assert worker.state() == b'{"tanks":{},"buckets":{}}'
+def test_a_state_of_another_version_is_left_behind(worker: HistoryWorker, shelf: Shelf) -> None:
+    shelf.state = b'{"tanks": 5}'
+    worker.begin()
+    assert worker.keep({}, due=False) is None
+    worker.keep({}, due=True)
+    assert shelf.state == b'{"tanks":{},"buckets":{}}'

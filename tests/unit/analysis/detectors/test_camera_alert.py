@@ -1,6 +1,8 @@
 """Camera alerts as timelines."""
 
-from analysis.detectors.camera_alert import AlertState, alerts, step, tick
+from timelines import Timeline, play
+
+from analysis.detectors.camera_alert import DETECTOR, AlertState, alerts
 from analysis.detectors.finding import Change, Finding
 from city.events import CameraEvent
 from city.rules.cameras import CameraAlert
@@ -30,13 +32,16 @@ def event(
     )
 
 
-def timeline(*moments: CameraEvent | int) -> tuple[AlertState, list[Finding]]:
+def timeline(*moments: CameraEvent | int) -> tuple[AlertState | None, list[Finding]]:
     """Events, and ticks at seconds."""
-    state, found = AlertState(camera_id="cam", kind="fire"), []
+    line = Timeline(DETECTOR, RULE)
     for moment in moments:
-        state, more = tick(state, moment * S, RULE) if isinstance(moment, int) else step(state, moment, RULE)
-        found += more
-    return state, found
+        if isinstance(moment, int):
+            line.tick(moment)
+        else:
+            line.see(moment)
+    assert play(DETECTOR, RULE, moments) == line.found
+    return line.states.get("cam|fire"), line.found
 
 
 def changes(found: list[Finding]) -> list[tuple[Change, int]]:
@@ -57,7 +62,7 @@ def test_rises_at_once_and_clears_after_the_last_sight() -> None:
     assert changes(found) == [(Change.RAISE, 10), (Change.UPDATE, 300), (Change.CLEAR, 1200)]
     assert found[0].values["kind"] == "fire"
     assert found[-1].values["events"] == 2
-    assert {one.alarm_id for one in found} == {"camera_alert:cam|fire:10000"}
+    assert {one.alarm_id for one in found} == {"camera_alert:cam|fire"}
 
 
 def test_a_flood_of_events_writes_one_update_in_five_seconds() -> None:
@@ -93,6 +98,7 @@ def test_ends_that_are_remembered_are_bounded() -> None:
     over = [one for at, name in enumerate(objects) for one in (
         event(11 + 2 * at, event_id=name, phase="new"), event(12 + 2 * at, event_id=name, phase="end"))]  # fmt: skip
     state, found = timeline(*begun, *over)
+    assert state is not None
     assert state.active == ("stays",)
     assert list(state.ended) == objects[-32:]
     assert Change.CLEAR not in {one.change for one in found}
@@ -112,3 +118,7 @@ def test_an_event_from_before_the_end_does_not_raise_again() -> None:
 def test_the_next_fire_is_the_next_alarm() -> None:
     _, found = timeline(event(10), event(2000))
     assert changes(found) == [(Change.RAISE, 10), (Change.CLEAR, 910), (Change.RAISE, 2000)]
+
+
+def test_ordinary_events_need_no_memory() -> None:
+    assert timeline(event(10, "car"), event(11, "fire", phase="end"))[0] is None

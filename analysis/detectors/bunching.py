@@ -1,0 +1,19 @@
+"""Bunching: a vehicle comes right behind the one before it, at several stops in a row."""
+
+from __future__ import annotations
+
+from analysis.detectors.headway import detector
+from city.rules.transport import Bunching
+
+RULE = "bunching"
+
+
+def _too_close(share: float, rule: Bunching) -> bool:
+    return share < rule.share_min
+
+
+def _apart(share: float, rule: Bunching) -> bool:
+    return share >= rule.share_clear
+
+
+DETECTOR = detector(RULE, _too_close, _apart)
