@@ -64,14 +64,14 @@ class AlarmBook:
         alarm = known or Alarm(
             id=finding.alarm_id,
             rule=finding.rule,
-            priority=AlarmPriority(rule.priority),
+            priority=finding.priority or AlarmPriority(rule.priority),
             source_kind=finding.source_kind,
             source_id=finding.source_id,
         )
         if action is Action.RISE:
             alarm = replace(
                 alarm,
-                priority=AlarmPriority(rule.priority),
+                priority=finding.priority or AlarmPriority(rule.priority),
                 latching=rule.latching,
                 wants_acknowledgement=rule.acknowledge,
                 **{name: getattr(place, name) for name in Place.__struct_fields__},

@@ -121,6 +121,8 @@ class Detection:
                 self._waiting.discard(name)
         for finding in findings:
             self._found(finding, rule)
+            # Some detectors look at what others find: a network fails where many of its sensors do.
+            self.see(finding)
 
     def _found(self, finding: Finding, rule: Rule) -> None:
         place = place_of(self.picture, finding)

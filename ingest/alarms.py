@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from analysis.detection import Detection
-from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, WorkerSeen
+from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, StoreSeen, WorkerSeen
 from analysis.schedule import Clock
 from analysis.workers import WorkerLooks
 from city.alarm_store import Changed, Remembered
@@ -72,12 +72,15 @@ class AlarmWorker:
         self._owner = ""
         self._detection = self._fresh()
         self._alarm_cursor = ""
+        self._beat_ms: int | None = None  # the last one, of any beginning
+        self._lost_since_ms: int | None = None
         self._next_tick_ms = 0
         self._next_forget_ms = 0
         self._next_disk_ms = 0
         self._arrivals = WorkerLooks()
 
     def begin(self) -> Mapping[int, str]:
+        self._lost_since_ms = self._beat_ms
         # A new name at each beginning: what an earlier one still has on its way is refused.
         self._owner = secrets.token_hex(8)
         cursors, memory = self._store.own_alarms(self._owner)
@@ -98,9 +101,13 @@ class AlarmWorker:
     def caught_up(self, now_ms: int) -> None:
         self._detection.seed(now_ms)
         self._detection.settle(now_ms)
+        if self._lost_since_ms is not None:
+            self._detection.see(StoreSeen(lost_since_ms=self._lost_since_ms, now_ms=now_ms))
+            self._detection.see(StoreSeen(lost_since_ms=None, now_ms=now_ms))
+            self._lost_since_ms = None
 
     def beat(self, now_ms: int) -> None:
-        detection = self._detection
+        detection, self._beat_ms = self._detection, now_ms
         # What operators do: holds and acknowledgements end by the clock here.
         self._alarm_cursor, changed = self._store.read_alarms(self._alarm_cursor, block_ms=1)
         detection.book.learn(changed)

@@ -46,6 +46,8 @@ ELSEWHERE_M = 150.0
 ROUNDING_L = 0.01
 # What comes back with more than this was filled up; with less the loss before it was slosh.
 SURELY_FILLED_L = 20.0
+# Of a tank whose motion nobody tells, a day shows how it sloshes; until then only more than any slosh is a loss.
+STRANGE_MS = 86_400_000
 
 
 class FuelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,6 +60,7 @@ class FuelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     driven_readings: int = 0  # fuel readings since it drove off
     anchor: tuple[int, float, float] | None = None  # ms, lat, lon: where it stands, or may
     capacity_l: float | None = None
+    first_ms: int = 0  # first fuel reading
     seen_ms: int = 0  # newest fuel reading
     litres: Gauge = Gauge()
     percents: Gauge = Gauge()
@@ -111,7 +114,9 @@ def read(
     if at_ms <= state.seen_ms:
         return state, []
     state, findings = _cleared(state, at_ms, rule)
-    state = replace(state, seen_ms=at_ms, capacity_l=reading.capacity_l or state.capacity_l)
+    state = replace(
+        state, seen_ms=at_ms, first_ms=state.first_ms or at_ms, capacity_l=reading.capacity_l or state.capacity_l
+    )
     known = motion_ms is not None and at_ms - motion_ms <= MOTION_FORGOTTEN_MS
     if state.moving and not known:
         state = replace(_stop(state, None, at_ms, rule), moving=None)
@@ -144,6 +149,8 @@ def read(
         gauge, loss = drove(gauge, _gauge(state, reading)), None
     # An open alarm follows a loss that goes on in halves of the threshold.
     needed_l = litres * needed(gauge, least if state.raised_ms is None else least / 2, at_ms)
+    if state.moving is None and at_ms - state.first_ms < STRANGE_MS:
+        needed_l = max(needed_l, SURELY_FILLED_L)
     if loss is None or loss.amount * litres < needed_l - ROUNDING_L or scattered(gauge, loss):
         return _with_gauge(state, reading, gauge), findings
     # Both gauges start again: what was found once must not be found by the other too.

@@ -22,12 +22,37 @@ from city.rules.system import (
     StoreLost,
     WorkerSilent,
 )
-from city.rules.transport import FuelDrop, Overload
+from city.rules.transport import (
+    Bunching,
+    ExcessiveUse,
+    FuelDrop,
+    Gap,
+    Geofence,
+    Idling,
+    LongStop,
+    OffRoute,
+    Overload,
+    Overspeed,
+    Refuel,
+    ScheduleDeviation,
+    VehicleSilent,
+)
 
 
 class Alarms(Section):
     fuel_drop: FuelDrop = FuelDrop()
     overload: Overload = Overload()
+    refuel: Refuel = Refuel()
+    excessive_use: ExcessiveUse = ExcessiveUse()
+    overspeed: Overspeed = Overspeed()
+    off_route: OffRoute = OffRoute()
+    long_stop: LongStop = LongStop()
+    idling: Idling = Idling()
+    schedule_deviation: ScheduleDeviation = ScheduleDeviation()
+    bunching: Bunching = Bunching()
+    gap: Gap = Gap()
+    geofence: Geofence = Geofence()
+    vehicle_silent: VehicleSilent = VehicleSilent()
     camera_offline: CameraOffline = CameraOffline()
     camera_alert: CameraAlert = CameraAlert()
     camera_frozen: CameraFrozen = CameraFrozen()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 from servers import Valkey, wait_until
 
-from city.alarms import Alarm, AlarmPriority
+from analysis.alarm_states import apply, transition_of
+from city.alarm_store import Changed
+from city.alarms import Act, Action, Alarm, AlarmPriority, AlarmState
 from city.config import Config, load_config
 from city.events import CameraStatus, Event, Facet, PassengerCount, VehiclePosition
 from city.messages import Arrival, Histogram, Reading, Received, Reject, RejectReason, WorkerFigures
@@ -38,6 +41,11 @@ class Api:
 
     def get(self, path: str, status: int = 200) -> Any:
         answer = self.client.get(path)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: dict[str, Any], status: int = 200) -> Any:
+        answer = self.client.post(path, json=body)
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -211,14 +219,15 @@ def test_alarms_and_cameras_are_told(api: Api) -> None:
     now = time.time_ns() // 1_000_000
     api.write(CameraStatus(camera_id="k", measured_ms=now, received_ms=now, online=False, name="Chorsu"))
     alarm = Alarm(
-        id="camera_offline:k:1", rule="camera_offline", priority=AlarmPriority.LOW, source_kind="camera",
-        source_id="k", raised_ms=now, updated_ms=now,
+        id="camera_offline:k", rule="camera_offline", priority=AlarmPriority.LOW, source_kind="camera",
+        source_id="k", raised_ms=now, updated_ms=now, version=1,
+        state=AlarmState.UNACKNOWLEDGED, condition=AlarmState.UNACKNOWLEDGED, active=True,
     )  # fmt: skip
-    api.store.save_alarms([alarm], now_ms=now, alarms_keep_s=60)
+    assert api.store.commit_alarms([Changed(None, alarm)], [], keep_s=60) == []
     (told,) = api.wait_for("/api/v1/alarms", lambda b: b["alarms"])["alarms"]
-    assert (told["state"], told["source"]) == ("open", {"kind": "camera", "id": "k"})
+    assert (told["state"], told["source"]) == ("unacknowledged", {"kind": "camera", "id": "k"})
     assert api.get("/api/v1/cameras/k")["online"] is False
-    assert api.get("/api/v1/alarms?state=cleared")["alarms"] == []
+    assert api.get("/api/v1/alarms?state=normal")["alarms"] == []
 
 
 @pytest.mark.parametrize(
@@ -303,3 +312,69 @@ def test_the_description_of_the_api_needs_nothing_from_outside(api: Api) -> None
     page = api.client.get("/api/v1/docs").text
     assert "/api/v1/feeds" in page
     assert "//cdn" not in page
+
+
+def risen(api: Api) -> Alarm:
+    now = time.time_ns() // 1_000_000
+    fresh = Alarm(id="feed_silent:vehicle/fuel", rule="feed_silent", priority=AlarmPriority.HIGH, source_kind="feed", source_id="vehicle/fuel")  # fmt: skip
+    rise = Act(action=Action.RISE, at_ms=now)
+    alarm = apply(fresh, rise)
+    assert api.store.commit_alarms([Changed(None, alarm)], [transition_of(fresh, alarm, rise)], keep_s=60) == []
+    return alarm
+
+
+def test_operators_acknowledge_shelve_and_comment_and_all_of_it_is_told(api: Api) -> None:
+    alarm = risen(api)
+    path = f"/api/v1/alarms/{alarm.id}"
+    told = api.post(f"{path}/acknowledge", {"version": 1, "by": " anvar "})
+    assert (told["state"], told["version"], told["acknowledged_by"]) == ("acknowledged", 2, "anvar")
+    told = api.post(f"{path}/comment", {"version": 2, "by": "anvar", "text": "called the depot"})
+    told = api.post(f"{path}/shelve", {"version": 3, "by": "olim", "reason": "works", "for_s": 600})
+    assert (told["state"], told["shelved"]["by"], told["comments"]) == ("shelved", "olim", 1)
+    history = api.get(path)["history"]
+    assert [(one["action"], one["by"]) for one in history] == [
+        ("shelve", "olim"),
+        ("comment", "anvar"),
+        ("acknowledge", "anvar"),
+        ("rise", None),
+    ]
+    assert history[1]["text"] == "called the depot"
+    api.wait_for("/api/v1/alarms?state=held", lambda b: b["alarms"])
+
+
+def test_the_second_of_two_operators_is_told_and_changes_nothing(api: Api) -> None:
+    path = f"/api/v1/alarms/{risen(api).id}"
+    api.post(f"{path}/acknowledge", {"version": 1, "by": "anvar"})
+    refused = api.post(f"{path}/shelve", {"version": 1, "by": "olim", "reason": "works", "for_s": 60}, status=409)
+    assert "acknowledged now, version 2" in refused["detail"]
+    assert "anvar" in refused["detail"]
+    assert api.get(path)["shelved"] is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "status", "words"),
+    [
+        ("reset", {"version": 1, "by": "a"}, 422, "only a latched one"),
+        ("shelve", {"version": 1, "by": "a", "for_s": 60}, 422, "needs a reason"),
+        ("shelve", {"version": 1, "by": "a", "reason": "x"}, 422, "needs a time"),
+        ("shelve", {"version": 1, "by": "a", "reason": "x", "for_s": 10**9}, 422, "for_s"),
+        ("comment", {"version": 1, "by": "a", "text": " "}, 422, "comment is empty"),
+        ("acknowledge", {"by": "a"}, 422, "version"),
+        ("acknowledge", {"version": 1, "by": "  "}, 422, "by"),
+        ("acknowledge", {"version": 1, "by": "a", "force": True}, 422, "force"),
+        ("explode", {"version": 1, "by": "a"}, 422, "verb"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(
+    api: Api, verb: str, body: dict[str, Any], status: int, words: str
+) -> None:
+    refused = api.post(f"/api/v1/alarms/{risen(api).id}/{verb}", body, status=status)
+    assert words in json.dumps(refused)
+
+
+def test_an_unknown_alarm_and_a_form_of_another_site_are_refused(api: Api) -> None:
+    api.post("/api/v1/alarms/nobody:x/acknowledge", {"version": 1, "by": "a"}, status=404)
+    path = f"/api/v1/alarms/{risen(api).id}/acknowledge"
+    body = json.dumps({"version": 1, "by": "a"})
+    assert api.client.post(path, content=body, headers={"content-type": "text/plain"}).status_code in {415, 422}
+    assert api.get(path.rpartition("/")[0])["state"] == "unacknowledged"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from servers import ValkeyCluster, wait_until
 
+from city.alarm_store import Changed
 from city.alarms import Alarm, AlarmPriority
 from city.events import Facet, VehiclePosition
 from city.keys import partition_of
@@ -145,14 +146,14 @@ def test_everything_that_the_store_offers_works_over_several_nodes(valkey_cluste
         raised_ms=NOW,
         updated_ms=NOW,
     )
-    store.save_alarms([alarm], now_ms=NOW, alarms_keep_s=60)
+    assert store.commit_alarms([Changed(None, alarm)], [], keep_s=60) == []
     assert store.alarms() == [alarm]
     assert store.read_alarms("0-0", block_ms=10)[1] == [alarm]
     assert (store.claim("replay", "me", keep_s=5), store.claim("replay", "you", keep_s=5)) == (True, False)
     store.release("replay", "me")
     assert store.claim("replay", "you", keep_s=5)
-    store.save_checkpoint("alarms", {0: "1-1"}, b"{}")
-    assert store.checkpoint("alarms") == ({0: "1-1"}, b"{}")
+    store.save_checkpoint("history", {0: "1-1"}, b"{}")
+    assert store.checkpoint("history") == ({0: "1-1"}, b"{}")
     assert store.add_sample("kpis", NOW, b"{}", keep_s=60)
     assert not store.add_sample("kpis", NOW, b"{}", keep_s=60)
     rejects = store.rejects(limit=1000)

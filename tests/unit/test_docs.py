@@ -29,9 +29,10 @@ from city.keys import NAMES, partition_of
 from city.mappings import NATIVE, FieldSource
 from city.messages import Histogram, RejectReason, WorkerFigures
 from city.rules import Alarms
+from city.rules.rule import Hours, Rule
 from city.settings import CityProfile
 from city.units import UNITS
-from dashboard import api, api_feeds
+from dashboard import api, api_alarms, api_feeds
 from dashboard.app import GEOGRAPHY, build
 from ingest.decode import FORMATS, cap, frigate, gtfs_rt, hfp, native, native_events, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED
@@ -101,12 +102,18 @@ def settings(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tupl
     """Every key of the settings with its default; `cities` has none."""
     for name, field in model.model_fields.items():
         below = field.annotation
-        if field.exclude:
+        if field.exclude or (prefix.startswith("alarms.") and _as_every_rule(name, field.default)):
             continue
         if isinstance(below, type) and get_origin(below) is None and issubclass(below, BaseModel):
             yield from settings(below, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", None if field.is_required() else as_written(field.default)
+
+
+def _as_every_rule(name: str, default: object) -> bool:
+    """Whether a rule's setting is told once for all rules."""
+    common = Rule.model_fields.get(name)
+    return name != "priority" and common is not None and common.default == default
 
 
 def as_written(default: Any) -> Any:
@@ -241,10 +248,11 @@ def test_every_path_is_documented(server: FastAPI) -> None:
 
 
 def test_every_parameter_of_a_path_is_documented(server: FastAPI) -> None:
-    described = {cells[0].strip("`"): cells[1] for cells in rows(section("HTTP"))}
+    described = {cells[0].strip("`").replace(":path}", "}"): cells[1] for cells in rows(section("HTTP"))}
     for path, methods in server.openapi()["paths"].items():
-        taken = {one["name"] for one in methods["get"].get("parameters", []) if one["in"] == "query"}
-        assert set(codes(re.sub(r"\([^)]*\)", "", described[f"GET {path}"]))) == taken, path
+        if "get" in methods:
+            taken = {one["name"] for one in methods["get"].get("parameters", []) if one["in"] == "query"}
+            assert set(codes(re.sub(r"\([^)]*\)", "", described[f"GET {path}"]))) == taken, path
 
 
 def test_the_fields_of_answers_are_documented() -> None:
@@ -266,7 +274,7 @@ def test_the_fields_of_answers_are_documented() -> None:
     answers = {
         "A vehicle": api.vehicle_json(Vehicle("v"), config, 0, 0),
         "A camera": api.camera_json(Camera("c"), 0),
-        "An alarm": api.alarm_json(alarm),
+        "An alarm": api_alarms.alarm_json(alarm),
         "A worker": api_feeds.worker_answer(report, 0),
     }
     for what, answer in answers.items():
@@ -285,12 +293,19 @@ def test_every_kpi_is_documented_with_its_unit() -> None:
 
 
 def test_every_alarm_rule_is_documented_with_its_settings() -> None:
-    table = {cells[0].strip("`"): " ".join(cells[1:3]) for cells in rows(section("Alarms"))}
+    table = {cells[0].strip("`"): " ".join(cells[1:3]) for cells in rows(section("The rules"))}
     assert set(table) == set(Alarms.model_fields)
     for rule, words in table.items():
         mentioned = {code for code in re.findall(r"`(\w+)`", words) if f"alarms.{rule}.{code}" in SETTINGS}
-        keys = {key.rpartition(".")[2] for key in SETTINGS if key.startswith(f"alarms.{rule}.")} - {"priority"}
+        keys = {key.rpartition(".")[2] for key in SETTINGS if key.startswith(f"alarms.{rule}.")} - {"priority", "suppressed_by"}
         assert keys - {"standing_speed_mps"} == mentioned, rule
+
+
+def test_what_every_rule_says_is_documented_once() -> None:
+    table = {cells[0].strip("`"): cells[1].strip("`") for cells in rows(section("Every rule"))}
+    defaults = {name: as_written(field.default) for name, field in Rule.model_fields.items() if name != "priority"}
+    assert table == {name: shown(default) for name, default in defaults.items()}
+    assert set(Hours.model_fields) <= set(codes(section("Every rule")))
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

@@ -3,7 +3,7 @@
 from analysis.indicators import AreaIndicators, indicators
 from analysis.kpis import KpiSettings
 from analysis.picture import Picture
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.events import PassengerCount, VehiclePosition
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
@@ -59,6 +59,8 @@ def test_open_alarms_count_where_they_are() -> None:
             raised_ms=1,
             updated_ms=1,
             cleared_ms=cleared_ms,
+            state=AlarmState.UNACKNOWLEDGED if cleared_ms is None else AlarmState.NORMAL,
+            active=cleared_ms is None,
             district=DISTRICT if mahalla else None,
             mahalla=mahalla,
         )

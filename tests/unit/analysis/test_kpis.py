@@ -4,7 +4,7 @@ from analysis.feed_rates import FeedRates
 from analysis.fuel_meter import FuelMeter
 from analysis.kpis import KPI_UNITS, Kpi, KpiSettings, kpis
 from analysis.picture import Picture
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.events import CameraEvent, CameraStatus, Event, PassengerCount, VehiclePosition
 from city.messages import FeedCount
 
@@ -114,6 +114,8 @@ def test_open_alarms_are_counted_by_priority() -> None:
             raised_ms=1,
             updated_ms=1,
             cleared_ms=cleared_ms,
+            state=AlarmState.UNACKNOWLEDGED if cleared_ms is None else AlarmState.NORMAL,
+            active=cleared_ms is None,
         )
 
     alarms = [alarm("a", AlarmPriority.HIGH), alarm("b", AlarmPriority.LOW), alarm("c", AlarmPriority.LOW, 5)]

@@ -4,7 +4,7 @@ from analysis.indicators import AreaIndicators
 from analysis.kpis import KpiSettings
 from analysis.picture import Picture
 from analysis.problems import Problem, worst_problems
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.events import CameraStatus, PassengerCount, VehiclePosition
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
@@ -21,6 +21,8 @@ def alarm(name: str, priority: AlarmPriority, *, rule: str = "overload", at_ms: 
         source_id=name,
         raised_ms=at_ms,
         updated_ms=at_ms,
+        state=AlarmState.UNACKNOWLEDGED,
+        active=True,
         district=DISTRICT if placed else None,
         mahalla=MAHALLA if placed else None,
         values={"load": 1.3},

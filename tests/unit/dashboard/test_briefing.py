@@ -9,7 +9,7 @@ import pytest
 
 from analysis.samples import AreaSample
 from analysis.trend import HOUR_MS
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.areas import Areas, load_areas
 from city.config import Config, load_config
 from city.events import PassengerCount, VehiclePosition
@@ -43,6 +43,7 @@ def city(areas: Areas) -> CityState:
     alarm = Alarm(
         id="fuel_drop:bus-1:1", rule="fuel_drop", priority=AlarmPriority.HIGH, source_kind="vehicle",
         source_id="bus-1", raised_ms=now - 60_000, updated_ms=now, district=code,
+        state=AlarmState.UNACKNOWLEDGED, active=True,
         values={"lost_l": 31.4, "before_l": 120.0, "level_l": 88.6},
     )  # fmt: skip
     state.alarms = {alarm.id: alarm}

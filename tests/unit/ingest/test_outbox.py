@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -115,7 +116,7 @@ def test_what_fails_is_tried_again_after_growing_pauses_and_before_what_follows(
         post.now_ms += 1000
     # Seen a beat after the failure: pauses of 2, 4, 8 and 16 s, each a second late at most.
     assert a.seen == ["a-1"] * 5 + ["a-2"]
-    pauses = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
     assert [round(pause) for pause in pauses[:4]] == [3, 5, 9, 17]
     assert a.got == ["a-1", "a-2"]
 
