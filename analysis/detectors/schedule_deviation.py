@@ -28,22 +28,21 @@ def step(
         # A journey is over when the route is gone; a position that does not tell is no news.
         over = position.route is None
         return (None, end(RULE, state, at_ms)) if over and state is not None else (state, [])
-    late_s, over_s = -ahead_s, max(-ahead_s / rule.late_max_s, ahead_s / rule.early_max_s)
+    times = max(-ahead_s / rule.late_max_s, ahead_s / rule.early_max_s)
     if state is None:
-        if over_s <= 1:
+        if times <= 1:
             return None, []
-        state = begin(position.vehicle_id, at_ms, over_s)
-    elif over_s <= 1:
-        limit_s = rule.late_max_s if late_s >= 0 else rule.early_max_s
-        if state.raised_ms is None or abs(late_s) <= limit_s - rule.deadband_s:
+        state = begin(position.vehicle_id, at_ms, times)
+    elif times <= 1:
+        limit_s = rule.late_max_s if ahead_s <= 0 else rule.early_max_s
+        if state.raised_ms is None or abs(ahead_s) <= limit_s - rule.deadband_s:
             return None, end(RULE, state, at_ms)
         return heard(state, at_ms), []
     values: dict[str, float | str] = {
-        "late_min": round(late_s / 60, 1),
-        "deviation_s": round(ahead_s),
+        "deviation_min": round(ahead_s / 60, 1),
         "route": position.route,
     }
-    return go_on(RULE, state, at_ms, on_delay_s=rule.on_delay_s, value=over_s, values=values)
+    return go_on(RULE, state, at_ms, on_delay_s=rule.on_delay_s, value=times, values=values)
 
 
 def tick(state: Spell, now_ms: int, rule: ScheduleDeviation, city: City) -> tuple[Spell | None, list[Finding]]:
