@@ -101,6 +101,8 @@ class Routes:
         of_route: dict[str, list[Line]] = {}
         for line in self.lines.values():
             of_route.setdefault(line.route, []).append(line)
+        self._asked: tuple[str, int | None, float, float, float] | None = None
+        self._stop: Stop | None = None
         self._shapes = {route: _Shape(ways, self._flat) for route, ways in of_route.items()}
 
     def __contains__(self, route: object) -> bool:
@@ -113,10 +115,15 @@ class Routes:
 
     def stop_at(self, route: str, direction: int | None, lat: float, lon: float, within_m: float) -> Stop | None:
         """The nearest stop of the route, of both directions where none is named, not farther than `within_m`."""
-        shape = self._shapes.get(route)
-        if shape is None:
-            return None
-        return shape.stops[direction if direction in shape.stops else 0].nearest(*self._flat.at(lat, lon), within_m)
+        # Several rules ask the same of one position.
+        asked = (route, direction, lat, lon, within_m)
+        if asked != self._asked:
+            shape = self._shapes.get(route)
+            self._asked, self._stop = asked, None
+            if shape is not None:
+                places = shape.stops[direction if direction in shape.stops else 0]
+                self._stop = places.nearest(*self._flat.at(lat, lon), within_m)
+        return self._stop
 
     def terminal(self, route: str, direction: int | None, lat: float, lon: float, within_m: float) -> Stop | None:
         """The nearest terminal likewise: an end of the line, or its first or last stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,14 +124,11 @@ class AlarmStore:
         read = [(one.decode(), self._read(_decode_transition, f[b"transition"], "transition")) for one, f in found]
         return [(entry_id, transition) for entry_id, transition in read if transition is not None]
 
-    def transitions_of(self, alarm_id: str) -> list[Transition]:
-        """What happened to one alarm, newest first, among the newest transitions of all."""
+    def newest_transitions(self, alarms: Set[str]) -> list[Transition]:
+        """What happened to these alarms, newest first, among the newest transitions of all."""
         found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_log(), count=_LOOKED_AT))
-        mark = alarm_id.encode()
-        read = [
-            self._read(_decode_transition, f[b"transition"], "transition") for _, f in found if mark in f[b"transition"]
-        ]
-        return [one for one in read if one is not None and one.alarm == alarm_id]
+        read = [self._read(_decode_transition, fields[b"transition"], "transition") for _, fields in found]
+        return [one for one in read if one is not None and one.alarm in alarms]
 
     def own_alarms(self, owner: str) -> tuple[dict[int, str], dict[str, bytes]]:
         """Become the one process that watches; gives its cursors by partition, and what it remembered."""

@@ -156,7 +156,11 @@ def _explain(error: ValidationError, sources: Mapping[str, str], path: Path) -> 
             allowed = ", ".join(_allowed_keys(problem["loc"][:-1]))
             what = f"unknown key (allowed here: {allowed})"
         elif where and not isinstance(problem["input"], Mapping):  # a whole section is no help on one line
-            given = "(hidden)" if where.endswith(("password", "secret")) else _PASSWORD_IN_URL.sub("://…@", repr(problem["input"]))
+            given = (
+                "(hidden)"
+                if where.endswith(("password", "secret"))
+                else _PASSWORD_IN_URL.sub("://…@", repr(problem["input"]))
+            )
             what = f"{what}, not {given}"
         lines.append(f"{source}: {where}: {what}" if where else f"{source}: {what}")
     return "; ".join(lines)

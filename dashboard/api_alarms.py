@@ -79,7 +79,7 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
         found = await _ask(lambda: screen.store.alarm(alarm_id))
         if found is None:
             raise _unknown(alarm_id)
-        history = await _ask(lambda: screen.store.transitions_of(alarm_id))
+        history = await _ask(lambda: screen.store.newest_transitions({alarm_id}))
         body = {**alarm_json(found), "history": [transition_json(one) for one in history]}
         return json_answer({"as_of": rfc3339(now_ms()), **body})
 

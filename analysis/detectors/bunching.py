@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from analysis.detectors.headway import detector
+from analysis.detectors.passages import Seen
 from city.rules.transport import Bunching
 
 RULE = "bunching"
 
 
-def _too_close(share: float, rule: Bunching) -> bool:
-    return share < rule.share_min
+def _too_close(seen: Seen, rule: Bunching) -> bool:
+    return seen.share < rule.share_min
 
 
-def _apart(share: float, rule: Bunching) -> bool:
-    return share >= rule.share_clear
+def _apart(seen: Seen, rule: Bunching) -> bool:
+    return seen.share >= rule.share_clear
 
 
 DETECTOR = detector(RULE, _too_close, _apart)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from analysis.detectors.headway import detector
+from analysis.detectors.passages import Seen
 from city.rules.transport import Gap
 
 RULE = "gap"
 
 
-def _too_far(share: float, rule: Gap) -> bool:
-    return share > rule.share_max
+def _too_far(seen: Seen, rule: Gap) -> bool:
+    return seen.share > rule.share_max and seen.headway_s - seen.usual_s >= rule.longer_min_s
 
 
-def _near(share: float, rule: Gap) -> bool:
-    return share <= rule.share_clear
+def _near(seen: Seen, rule: Gap) -> bool:
+    return seen.share <= rule.share_clear
 
 
 DETECTOR = detector(RULE, _too_far, _near)

@@ -51,9 +51,9 @@ def line_key(position: VehiclePosition) -> str | None:
 
 
 def detector(
-    name: str, out_of_bounds: Callable[[float, Settings], bool], back: Callable[[float, Settings], bool]
+    name: str, out_of_bounds: Callable[[Seen, Settings], bool], back: Callable[[Seen, Settings], bool]
 ) -> Detector:
-    """The rule `name`: by the share of the usual headway, when it is out of bounds and when back in them."""
+    """The rule `name`: when a headway is out of bounds, and when back in them."""
 
     def step(
         state: HeadwayState | None, position: VehiclePosition, rule: Settings, city: City
@@ -68,11 +68,10 @@ def detector(
         known = replace(known, passages=after)
         found: list[Finding] = []
         for one in seen:
-            share = one.headway_s / one.usual_s
-            if out_of_bounds(share, rule):
+            if one.usual_s >= rule.usual_min_s and out_of_bounds(one, rule):
                 known, more = _more(name, known, one, position, rule, city)
                 found += more
-            elif back(share, rule) and one.vehicle_id in known.pairs:
+            elif back(one, rule) and one.vehicle_id in known.pairs:
                 pairs = {vehicle: pair for vehicle, pair in known.pairs.items() if vehicle != one.vehicle_id}
                 known, more = _fewer(name, replace(known, pairs=pairs), one.at_ms, rule, position)
                 found += more

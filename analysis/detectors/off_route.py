@@ -45,6 +45,8 @@ def step(
         away = state.away
         if at_ms < (state.on_ms if away is None else away.seen_ms):
             return state, []
+    if away is None and state is not None and route == state.route and position.speed_mps == 0.0:
+        return state, []  # it stands where it was
     if route is None or position.ignition is False:
         return None, [] if away is None else end(RULE, away, at_ms)
     distance_m = city.routes.distance_m(route, position.lat, position.lon)

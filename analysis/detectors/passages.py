@@ -21,7 +21,7 @@ from city.events import VehiclePosition
 KEPT = 6
 USUAL_MIN = 3
 # A vehicle that is at a stop again after less has not left it.
-SAME_MS = 1_200_000
+SAME_S = 1_200
 # So many stops are filled in between two seen ones; a longer jump is another trip, or a line that crosses itself.
 SKIPPED_MAX = 6
 # A timetable that lets two vehicles go at once has no headway there.
@@ -31,11 +31,16 @@ AT_STOP = frozenset({"vp", "arr", "ars", "pas", "dep"})
 
 
 class Passage(Struct, frozen=True, array_like=True, gc=False):
-    """One vehicle at one stop."""
+    """One vehicle at one stop. In seconds: a line has hundreds of them to keep."""
 
     vehicle_id: str
-    ms: int
-    scheduled_ms: int | None = None
+    at_s: int  # epoch seconds
+    ahead_s: int | None = None  # of its schedule
+
+    @property
+    def scheduled_s(self) -> int | None:
+        """When it should have been there."""
+        return None if self.ahead_s is None else self.at_s + self.ahead_s
 
 
 Passages = dict[str, tuple[Passage, ...]]  # stop → the last ones by time, KEPT at most
@@ -50,6 +55,11 @@ class Seen(Struct, frozen=True):
     at_ms: int
     headway_s: float
     usual_s: float  # scheduled where both vehicles tell their deviation, else usual here
+
+    @property
+    def share(self) -> float:
+        """The headway over the usual one."""
+        return self.headway_s / self.usual_s
 
 
 def stop_of(position: VehiclePosition, city: City, within_m: float) -> str | None:
@@ -70,16 +80,16 @@ def take(
     passages: Passages, position: VehiclePosition, stop_id: str, city: City, break_after_s: float
 ) -> tuple[Passages, list[Seen]]:
     """The passages with that of a vehicle at a stop, and the headways that it makes. The same object if it is known."""
-    vehicle_id, at_ms = position.vehicle_id, position.measured_ms
-    if _find(passages, stop_id, vehicle_id, at_ms) is not None:
+    vehicle_id, at_s = position.vehicle_id, position.measured_ms // 1000
+    if _find(passages, stop_id, vehicle_id, at_s) is not None:
         return passages, []
     ahead_s = position.schedule_deviation_s
-    new = Passage(vehicle_id, at_ms, None if ahead_s is None else at_ms + int(ahead_s * 1000))
+    new = Passage(vehicle_id, at_s, None if ahead_s is None else round(ahead_s))
     added = [*_between(passages, position, stop_id, new, city), (stop_id, new)]
     passages, seen = dict(passages), []
     for at_stop, passage in added:
         before = passages.get(at_stop, ())
-        after = tuple(sorted((*before, passage), key=lambda one: one.ms))[-KEPT:]
+        after = tuple(sorted((*before, passage), key=lambda one: one.at_s))[-KEPT:]
         passages[at_stop] = after
         if passage in after:
             place = after.index(passage)
@@ -89,9 +99,9 @@ def take(
     return passages, seen
 
 
-def _find(passages: Passages, stop_id: str, vehicle_id: str, at_ms: int) -> Passage | None:
+def _find(passages: Passages, stop_id: str, vehicle_id: str, at_s: int) -> Passage | None:
     for passage in reversed(passages.get(stop_id, ())):
-        if passage.vehicle_id == vehicle_id and abs(at_ms - passage.ms) < SAME_MS:
+        if passage.vehicle_id == vehicle_id and abs(at_s - passage.at_s) < SAME_S:
             return passage
     return None
 
@@ -103,17 +113,16 @@ def _between(
     stops = city.routes.stops(position.route or "", position.direction or 0)
     here = next((at for at, stop in enumerate(stops) if stop.stop_id == stop_id), 0)
     for at in range(here - 1, max(0, here - 1 - SKIPPED_MAX), -1):
-        last = _find(passages, stops[at].stop_id, new.vehicle_id, new.ms)
+        last = _find(passages, stops[at].stop_id, new.vehicle_id, new.at_s)
         if last is None:
             continue
-        way_m, span_ms = stops[here].along_m - stops[at].along_m, new.ms - last.ms
-        if way_m <= 0 or span_ms <= 0:
+        way_m, span_s = stops[here].along_m - stops[at].along_m, new.at_s - last.at_s
+        if way_m <= 0 or span_s <= 0:
             return []
         filled = []
         for stop in stops[at + 1 : here]:
-            ms = last.ms + int(span_ms * (stop.along_m - stops[at].along_m) / way_m)
-            scheduled_ms = None if new.scheduled_ms is None else ms + new.scheduled_ms - new.ms
-            filled.append((stop.stop_id, replace(new, ms=ms, scheduled_ms=scheduled_ms)))
+            share = (stop.along_m - stops[at].along_m) / way_m
+            filled.append((stop.stop_id, replace(new, at_s=last.at_s + round(span_s * share))))
         return filled
     return []
 
@@ -123,12 +132,11 @@ def _headway(passages: tuple[Passage, ...], place: int, stop_id: str, break_afte
     if place == 0:
         return []
     leader, passage = passages[place - 1], passages[place]
-    headway_s = (passage.ms - leader.ms) / 1000
-    usual_s = None
-    if passage.scheduled_ms is not None and leader.scheduled_ms is not None:
-        usual_s = (passage.scheduled_ms - leader.scheduled_ms) / 1000
+    headway_s, usual_s = passage.at_s - leader.at_s, None
+    if passage.scheduled_s is not None and leader.scheduled_s is not None:
+        usual_s = float(passage.scheduled_s - leader.scheduled_s)
     if usual_s is None or usual_s < SCHEDULED_MIN_S:
-        gaps_s = [(b.ms - a.ms) / 1000 for a, b in pairwise(passages[:place])]
+        gaps_s = [b.at_s - a.at_s for a, b in pairwise(passages[:place])]
         usual = [gap_s for gap_s in gaps_s if gap_s <= break_after_s]
         if len(usual) < USUAL_MIN:
             return []
@@ -136,4 +144,4 @@ def _headway(passages: tuple[Passage, ...], place: int, stop_id: str, break_afte
     # After hours without a vehicle the service begins anew.
     if headway_s > break_after_s or usual_s <= 0 or usual_s > break_after_s or passage.vehicle_id == leader.vehicle_id:
         return []
-    return [Seen(passage.vehicle_id, leader.vehicle_id, stop_id, passage.ms, headway_s, usual_s)]
+    return [Seen(passage.vehicle_id, leader.vehicle_id, stop_id, passage.at_s * 1000, headway_s, usual_s)]

@@ -110,9 +110,9 @@ class Idling(Rule):
 class ScheduleDeviation(Rule):
     priority: Priority = "low"
     late_max_s: Positive = 900
-    early_max_s: Positive = 180
-    deadband_s: NotNegative = 60
-    on_delay_s: NotNegative = 180
+    early_max_s: Positive = 300
+    deadband_s: NotNegative = 90
+    on_delay_s: NotNegative = 300
     forget_after_s: Positive = 600
 
     @model_validator(mode="after")
@@ -127,14 +127,15 @@ class Headway(Rule):
 
     priority: Priority = "low"
     stop_within_m: Annotated[float, Field(gt=0, le=80)] = 45
-    confirm_stops: Annotated[int, Field(ge=1, le=20)] = 3
+    confirm_stops: Annotated[int, Field(ge=1, le=20)] = 4
+    usual_min_s: NotNegative = 180
     break_after_s: Positive = 3600
     clear_after_s: Positive = 900
 
 
 class Bunching(Headway):
     share_min: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    share_clear: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    share_clear: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @model_validator(mode="after")
     def _hysteresis(self) -> Bunching:
@@ -146,6 +147,7 @@ class Bunching(Headway):
 class Gap(Headway):
     share_max: Annotated[float, Field(gt=1)] = 1.75
     share_clear: Annotated[float, Field(gt=1)] = 1.5
+    longer_min_s: NotNegative = 240
 
     @model_validator(mode="after")
     def _hysteresis(self) -> Gap:

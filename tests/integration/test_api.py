@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from fastapi.testclient import TestClient
@@ -316,7 +317,10 @@ def test_the_description_of_the_api_needs_nothing_from_outside(api: Api) -> None
 
 def risen(api: Api) -> Alarm:
     now = time.time_ns() // 1_000_000
-    fresh = Alarm(id="feed_silent:vehicle/fuel", rule="feed_silent", priority=AlarmPriority.HIGH, source_kind="feed", source_id="vehicle/fuel")  # fmt: skip
+    fresh = Alarm(
+        id="feed_silent:vehicle/fuel", rule="feed_silent", priority=AlarmPriority.HIGH,
+        source_kind="feed", source_id="vehicle/fuel",
+    )  # fmt: skip
     rise = Act(action=Action.RISE, at_ms=now)
     alarm = apply(fresh, rise)
     assert api.store.commit_alarms([Changed(None, alarm)], [transition_of(fresh, alarm, rise)], keep_s=60) == []
@@ -378,3 +382,17 @@ def test_an_unknown_alarm_and_a_form_of_another_site_are_refused(api: Api) -> No
     body = json.dumps({"version": 1, "by": "a"})
     assert api.client.post(path, content=body, headers={"content-type": "text/plain"}).status_code in {415, 422}
     assert api.get(path.rpartition("/")[0])["state"] == "unacknowledged"
+
+
+def test_standing_alarms_are_told_as_cap_and_an_acknowledged_one_still_is(api: Api) -> None:
+    alarm = risen(api)
+    feed = ElementTree.fromstring(api.client.get("/api/v1/alarms/cap.atom?lang=en").content)
+    assert len(feed.findall("{http://www.w3.org/2005/Atom}entry")) == 1
+    cap = "{urn:oasis:names:tc:emergency:cap:1.2}"
+    told = ElementTree.fromstring(api.client.get(f"/api/v1/alarms/{alarm.id}/cap.xml").content)
+    assert (told.tag, told.findtext(f"{cap}msgType")) == (f"{cap}alert", "Alert")
+    assert [info.findtext(f"{cap}language") for info in told.findall(f"{cap}info")] == ["uz", "ru", "en"]
+    api.post(f"/api/v1/alarms/{alarm.id}/acknowledge", {"version": 1, "by": "anvar"})
+    told = ElementTree.fromstring(api.client.get(f"/api/v1/alarms/{alarm.id}/cap.xml").content)
+    assert told.findtext(f"{cap}msgType") == "Update"
+    api.get("/api/v1/alarms/nobody:x/cap.xml", status=404)
