@@ -148,4 +148,7 @@ class AlarmStore:
 
 
 def _json(value: Alarm | Transition | None) -> str:
-    return "" if value is None else _encode(value).decode()
+    if value is None:
+        return ""
+    # As it would be read back: a whole number that is a float must not look like another alarm.
+    return _encode(_decode_alarm(_encode(value)) if isinstance(value, Alarm) else value).decode()

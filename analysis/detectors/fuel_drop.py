@@ -16,6 +16,8 @@ from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
 from analysis.detectors.fuel_level import (
     DIGITS,
+    SWING_FACTOR,
+    SWING_FACTOR_UNHEARD,
     Gauge,
     Level,
     Loss,
@@ -148,7 +150,8 @@ def read(
         # Slosh while driving says nothing of the slosh at rest.
         gauge, loss = drove(gauge, _gauge(state, reading)), None
     # An open alarm follows a loss that goes on in halves of the threshold.
-    needed_l = litres * needed(gauge, least if state.raised_ms is None else least / 2, at_ms)
+    factor = SWING_FACTOR_UNHEARD if state.moving is None else SWING_FACTOR
+    needed_l = litres * needed(gauge, least if state.raised_ms is None else least / 2, at_ms, factor)
     if state.moving is None and at_ms - state.first_ms < STRANGE_MS:
         needed_l = max(needed_l, SURELY_FILLED_L)
     if loss is None or loss.amount * litres < needed_l - ROUNDING_L or scattered(gauge, loss):

@@ -8,13 +8,17 @@ outside their neighbours, and losses that came back. A loss counts only well abo
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 # The highest level before is kept for so many pieces of the window: bounded state, whatever the rate.
 PIECES = 8
-# A loss must be so many times the largest swing that came back: the next swing may be a little larger.
+# A loss must be so many times the largest swing that came back: the next swing may be a little larger …
 SWING_FACTOR = 1.6
+# … or more, where nobody tells when the vehicle moves.
+SWING_FACTOR_UNHEARD = 2.0
 # Until so many readings taught how the gauge swings, a loss must be so many times what it rose in between.
 LEARNING = 100
 SCATTER_FACTOR = 4.0
@@ -88,11 +92,11 @@ def take(
     oldest_ms = now[0].ms - window_ms
     peaks = tuple(peak for peak in gauge.peaks if peak.ms >= oldest_ms) if gauge.peaks else ()
     filled_ms = gauge.filled_ms
-    if before:
+    if before and before[0].ms >= since_ms:
         value = _median(before) if len(before) == confirm else steady(before)
         if _median(now) - value >= needed(gauge, fills, level.ms):
             peaks, filled_ms = (), level.ms
-        elif before[0].ms >= since_ms and (over_gaps or before[-1].ms >= oldest_ms) and _settled(before, filled_ms):
+        elif (over_gaps or not _has_gap((*before, now[0]), window_ms)) and _settled(before, filled_ms):
             peaks = _with_peak(peaks, Level(before[-1].ms, value), window_ms // PIECES)
     gauge = replace(gauge, recent=recent, peaks=peaks, readings=min(gauge.readings + 1, LEARNING), filled_ms=filled_ms)
     if len(now) < confirm or now[0].ms < since_ms:
@@ -106,9 +110,9 @@ def take(
     return gauge, Loss(amount, peaks[0].value, highest, level.ms - peaks[0].ms) if amount > 0 else None
 
 
-def needed(gauge: Gauge, least: float, at_ms: int) -> float:
+def needed(gauge: Gauge, least: float, at_ms: int, factor: float = SWING_FACTOR) -> float:
     """The loss that is no swing of the gauge: `least`, or more of a gauge that swings."""
-    return max(least, SWING_FACTOR * _swing(gauge, at_ms))
+    return max(least, factor * _swing(gauge, at_ms))
 
 
 def scattered(gauge: Gauge, loss: Loss) -> bool:
@@ -131,7 +135,7 @@ def restart(gauge: Gauge, *, confirm: int, loss: Loss | None = None) -> Gauge:
 
 def drove(gauge: Gauge, before: Gauge) -> Gauge:
     """The gauge after a reading on the road: it compares nothing, and slosh there teaches nothing of slosh at rest."""
-    known = replace(before, recent=gauge.recent, peaks=(), readings=gauge.readings, filled_ms=gauge.filled_ms)
+    known = replace(before, recent=gauge.recent, peaks=(), readings=gauge.readings)
     return replace(known, dip=0.0, low=None, bump=0.0)
 
 
@@ -194,6 +198,10 @@ def _swing(gauge: Gauge, at_ms: int) -> float:
 
 def _settled(levels: tuple[Level, ...], filled_ms: int) -> bool:
     return not filled_ms or levels[0].ms - filled_ms >= SETTLES_MS
+
+
+def _has_gap(levels: tuple[Level, ...], longest_ms: int) -> bool:
+    return any(after.ms - before.ms > longest_ms for before, after in pairwise(levels))
 
 
 def _median(levels: tuple[Level, ...]) -> float:

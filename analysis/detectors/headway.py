@@ -32,6 +32,8 @@ class Pair(Struct, frozen=True, array_like=True, gc=False):
 class HeadwayState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One direction of one route."""
 
+    route: str
+    direction: int
     passages: Passages = {}
     pairs: dict[str, Pair] = {}  # by the vehicle behind
     raised_ms: int | None = None
@@ -61,7 +63,7 @@ def detector(
         stop_id = passages.stop_of(position, city, rule.stop_within_m)
         if stop_id is None:
             return state, []
-        known = HeadwayState() if state is None else state
+        known = state or HeadwayState(route=position.route or "", direction=position.direction or 0)
         after, seen = passages.take(known.passages, position, stop_id, city, rule.break_after_s)
         if after is known.passages:
             return state, []
@@ -101,15 +103,15 @@ def _more(
     state = replace(state, pairs=pairs | {seen.vehicle_id: Pair(seen.leader_id, in_a_row, seen.at_ms)})
     if in_a_row < rule.confirm_stops or (state.raised_ms is not None and in_a_row > rule.confirm_stops):
         return state, []
-    stops = city.routes.stops(position.route or "", position.direction or 0)
+    stops = city.routes.stops(state.route, state.direction)
     values: Values = {
         "headway_min": round(seen.headway_s / 60, 1),
         "usual_min": round(seen.usual_s / 60, 1),
         "vehicle": seen.vehicle_id,
         "leader": seen.leader_id,
         "stop": next((stop.name for stop in stops if stop.stop_id == seen.stop_id and stop.name), seen.stop_id),
-        "route": position.route or "",
-        "direction": position.direction or 0,
+        "route": state.route,
+        "direction": state.direction,
     }
     at_ms = max(seen.at_ms, state.raised_ms or 0)
     change = Change.RAISE if state.raised_ms is None else Change.UPDATE
@@ -128,13 +130,12 @@ def _fewer(
 
 
 def _finding(name: str, state: HeadwayState, change: Change, at_ms: int, position: VehiclePosition | None) -> Finding:
-    route, direction = str(state.values.get("route", "")), state.values.get("direction", "")
     return Finding(
         rule=name,
         change=change,
         source_kind="route",
-        source_id=route,
-        key=f"{route}|{direction}",
+        source_id=state.route,
+        key=f"{state.route}|{state.direction}",
         raised_ms=at_ms if state.raised_ms is None else state.raised_ms,
         at_ms=at_ms,
         values=state.values,
@@ -142,5 +143,5 @@ def _finding(name: str, state: HeadwayState, change: Change, at_ms: int, positio
         lon=position.lon if position else None,
         district=position.district if position else None,
         mahalla=position.mahalla if position else None,
-        route=route,
+        route=state.route,
     )

@@ -37,7 +37,8 @@ class SilentState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     vehicle_id: str
     spoke_ms: int  # received last, to NOTE_EVERY_MS
     active_ms: int  # received last while it drove or ran its engine, to NOTE_EVERY_MS
-    not_before_ms: int = 0
+    not_before_ms: int = 0  # the feed was silent: asked again then
+    feed_back: bool = False  # and speaks again since the last time
     raised_ms: int | None = None
 
     @property
@@ -51,10 +52,7 @@ def step(
 ) -> tuple[SilentState | None, list[Finding]]:
     """Hear a vehicle."""
     at_ms = position.received_ms
-    at_work = position.route is not None and (
-        (position.speed_mps or 0.0) > DRIVES_MPS or (position.speed_mps is None and position.ignition is None)
-        or position.ignition is True
-    )  # fmt: skip
+    at_work = position.route is not None and _works(position)
     if state is None:
         if not at_work:
             return None, []
@@ -92,10 +90,18 @@ def tick(state: SilentState, now_ms: int, rule: VehicleSilent, city: City) -> tu
         return state, []
     if spoke_ms - state.active_ms > rule.active_within_s * 1000 + NOTE_EVERY_MS:
         return None, []
-    if not _others_speak(city, now_ms):
-        return replace(state, not_before_ms=now_ms + AGAIN_AFTER_MS), []
-    state = replace(state, spoke_ms=spoke_ms, raised_ms=now_ms, not_before_ms=0)
+    speak = _others_speak(city, now_ms)
+    if not speak or (state.not_before_ms and not state.feed_back):
+        return replace(state, not_before_ms=now_ms + AGAIN_AFTER_MS, feed_back=speak), []
+    state = replace(state, spoke_ms=spoke_ms, raised_ms=now_ms, not_before_ms=0, feed_back=False)
     return state, [_finding(state, Change.RAISE, now_ms, now_ms)]
+
+
+def _works(position: VehiclePosition) -> bool:
+    """Whether it drives or runs its engine; who tells of neither is taken to."""
+    if position.ignition is not None:
+        return position.ignition
+    return position.speed_mps is None or position.speed_mps > DRIVES_MPS
 
 
 def _others_speak(city: City, now_ms: int) -> bool:

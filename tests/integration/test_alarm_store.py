@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 NOW = 1_777_870_800_000
 FRESH = Alarm(id="r:k", rule="r", priority=AlarmPriority.HIGH, source_kind="vehicle", source_id="k")
-RISEN = apply(FRESH, Act(action=Action.RISE, at_ms=NOW, values={"lost_l": 9.5}))
+RISEN = apply(FRESH, Act(action=Action.RISE, at_ms=NOW, values={"lost_l": 9.5, "events": 3}))
 
 
 @pytest.fixture
@@ -63,6 +63,14 @@ def test_nothing_is_written_over_an_alarm_that_is_another_one_by_now(store: Stor
     assert store.commit_alarms([Changed(None, other), Changed(RISEN, mine)], told, keep_s=3600) == [1]
     assert store.alarms() == [theirs]
     assert len(store.transitions()) == 2
+
+
+def test_an_alarm_that_was_read_back_is_the_one_that_was_written(store: Store) -> None:
+    commit(store, None, RISEN)
+    (found,) = store.alarms()
+    after = apply(found, Act(action=Action.CLEAR, at_ms=NOW + 1, values={"events": 4}))
+    assert commit(store, found, after) == []
+    assert commit(store, after, apply(after, Act(action=Action.RISE, at_ms=NOW + 2))) == []
 
 
 def test_an_alarm_that_is_to_be_new_meets_one_that_is_there(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,10 +12,12 @@ import msgspec
 from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
 from analysis.detectors.seen import WorkerSeen
+from analysis.geometry import METRES_PER_DEGREE
 from analysis.picture import Picture
 from analysis.routes import Routes
-from city.events import CameraEvent, CameraStatus, Event, SensorReading
+from city.events import CameraEvent, CameraStatus, Event, FuelReading, SensorReading, VehiclePosition
 from city.messages import Histogram, WorkerFigures
+from city.routes import Line, Stop, way_back
 from city.rules.rule import Rule
 
 S = 1000
@@ -24,9 +27,17 @@ HOUR_S, DAY_S = 3600, 86_400
 class Timeline:
     """One detector with the states of all its keys."""
 
-    def __init__(self, detector: Detector, rule: Rule, *, watching_s: int = 0, restarts: bool = False) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        rule: Rule,
+        *,
+        watching_s: int = 0,
+        restarts: bool = False,
+        routes: Routes | None = None,
+    ) -> None:
         self.detector, self.rule, self.restarts = detector, rule, restarts
-        self.city = City(Picture(), Routes(), 80, watching_s * S)
+        self.city = City(Picture(), routes or Routes(), 80, watching_s * S)
         self.states: dict[str, Any] = {}
         self.found: list[Finding] = []
 
@@ -34,6 +45,8 @@ class Timeline:
         """Show one thing, an event to the picture first."""
         if isinstance(seen, Event):
             self.city.picture.apply(seen)
+        if not isinstance(seen, self.detector.takes):
+            return []
         key = self.detector.key(seen)
         return (
             [] if key is None else self._keep(key, self.detector.step(self.states.get(key), seen, self.rule, self.city))
@@ -66,12 +79,19 @@ class Timeline:
         return list(findings)
 
 
-def play(detector: Detector, rule: Rule, moments: Iterable[Any], *, watching_s: int = 0) -> list[Finding]:
+def play(
+    detector: Detector,
+    rule: Rule,
+    moments: Iterable[Any],
+    *,
+    watching_s: int = 0,
+    routes: Routes | None = None,
+) -> list[Finding]:
     """What is found of things seen and ticks (numbers: seconds); the same with a restart after each, or all doubled."""
     moments = list(moments)
     plays = []
     for restarts, times in ((False, 1), (True, 1), (False, 2)):
-        timeline = Timeline(detector, rule, watching_s=watching_s, restarts=restarts)
+        timeline = Timeline(detector, rule, watching_s=watching_s, restarts=restarts, routes=routes)
         for moment in moments:
             for _ in range(times):
                 if isinstance(moment, int | float):
@@ -110,6 +130,39 @@ def camera_event(at_s: float, kind: str = "car", **more: Any) -> CameraEvent:
 def camera_status(at_s: float, online: bool, **more: Any) -> CameraStatus:
     """Whether the camera is reachable."""
     return CameraStatus(camera_id="cam", measured_ms=int(at_s * S), received_ms=int(at_s * S), online=online, **more)
+
+
+def position(at_s: float, **more: Any) -> VehiclePosition:
+    """A bus of route 7 on the street east of ROUTE's beginning: `east_m` along it, `north_m` beside it."""
+    given = {"vehicle_id": "bus", "route": "7", "direction": 1, "speed_mps": 8.0} | more
+    received_s = given.pop("received_s", at_s)
+    lat = 41.3 + given.pop("north_m", 0.0) / METRES_PER_DEGREE
+    lon = 69.2 + given.pop("east_m", 0.0) / (METRES_PER_DEGREE * math.cos(math.radians(41.3)))
+    return VehiclePosition(measured_ms=int(at_s * S), received_ms=int(received_s * S), lat=lat, lon=lon, **given)
+
+
+def street(*, stops: int = 11, apart_m: float = 1000.0) -> Routes:
+    """Route 7: a straight street to the east with a stop every `apart_m`, there and back."""
+    places = [position(0, east_m=apart_m * number) for number in range(stops)]
+    out = Line(
+        route="7",
+        direction=1,
+        points=tuple((place.lat, place.lon) for place in places),
+        stops=tuple(
+            Stop(stop_id=f"s{number}", name=f"Stop {number}", lat=place.lat, lon=place.lon, along_m=apart_m * number)
+            for number, place in enumerate(places)
+        ),
+        begins="West",
+        ends="East",
+        length_m=apart_m * (stops - 1),
+    )
+    return Routes([out, way_back(out)])
+
+
+def fuel(at_s: float, level_l: float | None, **more: Any) -> FuelReading:
+    """A bus's fuel level."""
+    given = {"vehicle_id": "bus"} | more
+    return FuelReading(measured_ms=int(at_s * S), received_ms=int(at_s * S), level_l=level_l, **given)
 
 
 def worker(now_s: int, *, at_s: float | None = None, connected: bool = True) -> WorkerSeen:
