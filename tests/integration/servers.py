@@ -117,6 +117,7 @@ class Valkey(Server):
             "appendfsync": "everysec",
             "save": "",
             "hash-max-listpack-entries": 64,
+            "auto-aof-rewrite-min-size": "1gb",
         }
         command = [str(binary), *(word for key, value in settings.items() for word in (f"--{key}", str(value)))]
         super().__init__(command, port, directory)
