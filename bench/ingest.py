@@ -212,16 +212,16 @@ def memory(messages: int, rate: int) -> Row:
             time.sleep(min(0.5, messages / rate / 100))
             if len(samples) > 60 and samples[-60][0] == received:
                 break
-        load.told()
+        published = load.told()
         first = [mb for received, mb in samples if 0 < received <= messages / 10]
         last = [mb for received, mb in samples if received > messages * 0.9]
         return {
-            "messages": messages,
+            "messages": published.sent,
             "rate": rate,
             "first_tenth_mb": round(statistics.median(first), 1),
             "last_tenth_mb": round(statistics.median(last), 1),
             "most_mb": round(max(mb for _, mb in samples), 1),
-            "lost": messages - on.counted().received,
+            "lost": published.sent - on.counted().received,
         }
 
 

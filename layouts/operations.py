@@ -12,7 +12,7 @@ from layouts.citymap import city_map
 from layouts.components import Alarms, Clock, Feeds, Indicators, Key, Layers, Tiles
 from layouts.shell import banner, head, selection
 
-_WALL_ALARMS = 7  # what fits beside the map at every 16:9 size, because all sizes scale with the screen
+_WALL_ALARMS = 6  # what fits beside the map at every 16:9 size, because all sizes scale with the screen
 
 
 def operations(config: Config, areas: Areas, t: Translator, geography: frozenset[str]) -> Component:

