@@ -22,11 +22,13 @@ import structlog
 
 from analysis.detection import Detection
 from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, StoreSeen, WorkerSeen
+from analysis.routes import Routes
 from analysis.schedule import Clock
 from analysis.workers import WorkerLooks
 from city.alarm_store import Changed, Remembered
 from city.config import Config
 from city.events import Facet
+from city.routes import RoutesError, load_routes
 from city.store import Entry, Store, StoreFenced
 from ingest.follow import follow, stop_on_signals
 
@@ -45,12 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
-    """Watch until SIGTERM or Ctrl-C; 0. 1 when another process watches instead."""
+    """Watch until SIGTERM or Ctrl-C; 0. 1 when another process watches instead, 2 when routes cannot be read."""
     del arguments
     stop = stop_on_signals()
+    try:
+        routes = Routes(load_routes(config.city_dir))
+    except RoutesError as error:
+        log.error("alarms_stopped", error=str(error))
+        return 2
     store = Store.of(config)
     try:
-        follow(store, AlarmWorker(store, config), stop)
+        follow(store, AlarmWorker(store, config, routes), stop)
     except StoreFenced as fenced:
         log.error("alarms_stopped", error=str(fenced))
         return 1
@@ -66,8 +73,8 @@ class AlarmWorker:
     anew = True
     facets: tuple[Facet, ...] = tuple(facet for facet in Facet if facet not in (Facet.CASE, Facet.CASE_LIST))
 
-    def __init__(self, store: Store, config: Config) -> None:
-        self._store, self._config = store, config
+    def __init__(self, store: Store, config: Config, routes: Routes = Routes()) -> None:  # noqa: B008 - frozen
+        self._store, self._config, self._routes = store, config, routes
         self._clock = Clock(ZoneInfo(config.profile.timezone))
         self._owner = ""
         self._detection = self._fresh()
@@ -163,4 +170,4 @@ class AlarmWorker:
                 detection.see(DiskSeen(free_bytes=used.free, total_bytes=used.total, now_ms=now_ms))
 
     def _fresh(self) -> Detection:
-        return Detection(self._config.alarms, self._config.kpis.capacity_default, self._clock)
+        return Detection(self._config.alarms, self._config.kpis.capacity_default, self._clock, self._routes)
