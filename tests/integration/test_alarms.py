@@ -179,6 +179,7 @@ def test_what_an_operator_does_meanwhile_is_kept(city: City, alarms: Process) ->
         return CameraEvent(camera_id="c", kind="fire", phase=phase, measured_ms=now_ms(), received_ms=now_ms())
 
     alarms.start()
+    wait_until(lambda: "caught_up" in alarms.log(), what="the start")
     city.say(fire("new"))
     wait_until(city.found, what="the alarm")
     (alarm,) = (one for one in city.store.alarms() if one.rule in WATCHED)
