@@ -177,11 +177,11 @@ def share(messages: int, warm_up: int) -> Row:
         return loaded(on, workers, messages, warm_up)
 
 
-def latency(kind: str, rate: int, seconds: float) -> Row:
+def latency(kind: str, rate: int, seconds: float, settings: Mapping[str, str]) -> Row:
     """publish → stored at a steady rate; the first two seconds do not count."""
     warm_up_s = 2.0
     messages = int(rate * (seconds + warm_up_s)) // 50 * 50
-    with rig(kind) as on:
+    with rig(kind, **settings) as on:
         worker = on.worker()
         load = on.load(messages, rate=rate, stamp=True)
         costs = Costs(worker=worker.pid, store=pid_of(on.store_server), broker=pid_of(on.broker), publisher=load.pid)
@@ -264,8 +264,11 @@ def run_part(part: str, size: Size, given: argparse.Namespace) -> dict[str, list
     if part == "share":
         return in_turn(size.rounds, {"two workers": partial(share, size.live["lean"], size.warm_up)})
     if part == "latency":
-        steps = {f"{kind} {rate}": partial(latency, kind, rate, size.latency_s) for kind, rate in size.latency}
-        return in_turn(size.rounds, steps)
+        settings = dict(one.split("=", 1) for one in given.set)
+        return in_turn(
+            size.rounds,
+            {f"{kind} {rate}": partial(latency, kind, rate, size.latency_s, settings) for kind, rate in size.latency},
+        )
     if part == "memory":
         return in_turn(1, {"worker": partial(memory, given.messages, given.memory_rate)})
     return in_turn(size.rounds, {"districts and mahallas": partial(measure_areas, size.points)})
@@ -304,6 +307,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="3, or 1 with --quick")
     parser.add_argument("--messages", type=int, help="of the memory part; 300,000, or 30,000 with --quick")
     parser.add_argument("--memory-rate", type=int, default=15_000, help="messages a second of the memory part")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the latency part: MARKAZ_STORE__PARTITIONS=4",
+    )
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else QUICK_PARTS if given.quick else PARTS
     given.subjects = given.subjects.split(",")
@@ -328,6 +338,7 @@ def main() -> None:
         "python": platform.python_version(),
         "quick": given.quick,
         "rounds": size.rounds,
+        "set": given.set,
         "vehicles": VEHICLES,
         "seconds": round(time.monotonic() - begin),
         "ratios": ratios(parts),

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class AlarmPriority(StrEnum):
-    """ISA-18.2 / EEMUA 191 priorities; `journal` is recorded and not shown as an alarm."""
+    """Priorities by ISA-18.2 and EEMUA 191, the most urgent first."""
 
     CRITICAL = "critical"
     HIGH = "high"

@@ -224,14 +224,14 @@ for key in pairs(summed_up) do
   sums[#sums + 1] = key
   sums[#sums + 1] = onboard[key]
 end
-local sums_of_feeds = totals()
+local new_counters = totals()
 
 for _, one in ipairs(writes) do write(one[1], one[2]) end
 if #entry > 0 then
   redis.call('XADD', events, 'MINID', '~', string.format('%d', math.max(0, clock_ms - ARGV[4])), '*', unpack(entry))
 end
 write(KEYS[5], sums)
-write(counters, sums_of_feeds)
+write(counters, new_counters)
 if digests ~= '' then redis.call('HSET', KEYS[4], ring, digests) end
 -- The highest, in whatever order they come: a new worker goes on behind it.
 local last = string.format('%d', math.max(number, highest))

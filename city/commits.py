@@ -107,7 +107,7 @@ class Commits:
         if part.partition is None:
             return self.reject_call(worker, number, part.rejects, packed, counted=True)
         keys, partition = self._keys, part.partition
-        names = [*keys.of_commit(partition)]
+        names = list(keys.of_commit(partition))
         header: list[list[Any]] = []
         blobs: list[bytes] = []
         for facet, readings in _by_facet(part.readings).items():

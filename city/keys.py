@@ -171,6 +171,14 @@ NAMES: tuple[Name, ...] = (
         "who works under a name that only one may have",
     ),
     Name(
+        "markaz:{<city>}:partitions",
+        "string",
+        "for ever",
+        "ingest",
+        "ingest",
+        "`store.partitions` of who wrote here first",
+    ),
+    Name(
         "markaz:{<city>}:workers",
         "hash",
         "until the worker leaves",
@@ -243,6 +251,9 @@ class Keys:
             found = self.latest(partition, facet), self.measured(partition, facet)
             self._of_facet[partition, facet.value] = found
         return found
+
+    def agreed_partitions(self) -> str:
+        return f"{self._city}partitions"
 
     def rejects_size(self) -> str:
         return f"{self._city}rejects_size"

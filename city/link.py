@@ -62,6 +62,10 @@ class StoreFenced(StoreRefused):
     """Another process writes under this one's name now: this one must end."""
 
 
+class StoreMismatch(StoreRefused):
+    """The store was filled under other settings: this process must not write there."""
+
+
 class Call(NamedTuple):
     """One run of a script. All keys are in one slot."""
 

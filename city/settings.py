@@ -57,7 +57,7 @@ class History(Section):
 
 
 class Store(Section):
-    partitions: Annotated[int, Field(ge=1, le=256)] = 8
+    partitions: Annotated[int, Field(ge=1, le=256)] = 4
     events_keep_s: Positive = 900
     rejects_max_bytes: Annotated[int, Field(ge=1_000_000)] = 67_108_864
     durability: Literal["memory", "disk"] = "memory"
@@ -81,7 +81,7 @@ class Ingest(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     parts: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,16}$")], tuple[str, ...]] = Field(default={})
     batch_max: Annotated[int, Field(ge=1, le=2000)] = 500
-    batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 5
+    batch_window_ms: Annotated[float, Field(ge=0, le=1000)] = 3
     batches_in_flight: Annotated[int, Field(ge=1, le=16)] = 2
     queue_max: Annotated[int, Field(ge=1000)] = 20000
     queue_max_bytes: Annotated[int, Field(ge=1_000_000)] = 67_108_864

@@ -20,12 +20,12 @@ from city.commits import KEEP, Commits, Keep, Part
 from city.config import Config
 from city.events import EVENT_TYPES, Event, Facet
 from city.keys import Keys
-from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreFenced, StoreRefused
+from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreFenced, StoreMismatch, StoreRefused
 from city.messages import FeedCount, Reading, Reject, RejectReason, WorkerFigures
 from city.reject_store import RejectsKept, RejectStore, StoredReject
 from city.streams import Streams
 
-__all__ = ["RejectsKept", "Store", "StoreDown", "StoreFenced", "StoreRefused", "StoredReject"]
+__all__ = ["RejectsKept", "Store", "StoreDown", "StoreFenced", "StoreMismatch", "StoreRefused", "StoredReject"]
 
 _SOCKET_TIMEOUT_S = 10.0
 
@@ -122,6 +122,19 @@ class Store(RejectStore, AlarmStore):
         self.link.ping()
 
     # --- ingest ---------------------------------------------------------------------------
+
+    def agree_on_partitions(self) -> None:
+        """Hold the city to the number of partitions that its first writer had; raises StoreMismatch."""
+
+        def fill(pipe: Any) -> None:
+            pipe.set(self.keys.agreed_partitions(), self.keys.partitions, nx=True)
+            pipe.get(self.keys.agreed_partitions())
+
+        if (agreed := int(self.link.together(fill)[-1])) != self.keys.partitions:
+            raise StoreMismatch(
+                f"store.partitions: is {self.keys.partitions}, but the store's data lies in {agreed}; "
+                f"set it to {agreed}, or begin with an empty store"
+            )
 
     def send(self, worker: str, parts: Sequence[tuple[int, Part]], *, now_ms: int) -> Sent:
         """Put numbered parts of batches on their way, in one go; raises StoreDown.

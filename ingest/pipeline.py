@@ -38,7 +38,8 @@ class Pipeline:
         self.writer = Writer(store, worker or config.ingest_client_id)
 
     def resume(self) -> None:
-        """Take up memory and batch numbers from the store; raises StoreDown."""
+        """Take up memory and batch numbers from the store; raises StoreDown or StoreMismatch."""
+        self.store.agree_on_partitions()
         self.writer.resume()
         self.memory = Memory(alone=self.memory.alone)
         for event in self.store.latest(Facet.POSITION):

@@ -19,7 +19,7 @@ import structlog
 from city.areas import AreasError, load_areas
 from city.config import Config
 from city.messages import Received
-from city.store import Store, StoreDown, StoreFenced, StoreRefused, now_ms
+from city.store import Store, StoreDown, StoreFenced, StoreMismatch, StoreRefused, now_ms
 from ingest.figures import Figures
 from ingest.follow import stop_on_signals
 from ingest.intake import Intake
@@ -240,7 +240,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
             receiver.leave(stop)
         else:
             receiver.run(stop)
-    except (AreasError, SessionRefused, StoreFenced) as error:
+    except (AreasError, SessionRefused, StoreFenced, StoreMismatch) as error:
         log.error("ingest_stopped", error=str(error))
         return 1
     finally:

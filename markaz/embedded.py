@@ -94,6 +94,8 @@ def store_config(directory: Path, port: int, password: str | None, *, durability
         'save ""',
         # Small hashes would be lists that are searched from their beginning: three times the work a message.
         "hash-max-listpack-entries 64",
+        # At 64 MB, the default, a young store would rewrite its file every few seconds, with a core of its own.
+        "auto-aof-rewrite-min-size 256mb",
         # A full store must refuse and be seen, not forget vehicles.
         "maxmemory-policy noeviction",
         # Children of the supervisor log to their own files.

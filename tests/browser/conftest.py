@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from paho.mqtt import client as mqtt
 from playwright.sync_api import Page, sync_playwright
+from servers import free_port
 
 from tests.browser.chromium import executable, launch
 
@@ -30,7 +31,7 @@ class City:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.http, mqtt_port, self.redis = _free_port(), _free_port(), _free_port()
+        self.http, mqtt_port, self.redis = free_port(), free_port(), free_port()
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MARKAZ_")},
             "MARKAZ_DATA_DIR": str(folder),
@@ -110,12 +111,6 @@ class City:
 
 def now(ago_s: float = 0) -> str:
     return datetime.fromtimestamp(time.time() - ago_s, UTC).isoformat()
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

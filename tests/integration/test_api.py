@@ -283,7 +283,7 @@ def test_an_entry_of_another_version_costs_itself_and_nobody_else(api: Api, valk
     import redis
 
     foreign = redis.Redis.from_url(valkey.url)
-    for partition in range(8):
+    for partition in range(api.store.keys.partitions):
         foreign.xadd(api.store.keys.events(partition), {"position": b'[{"vehicle_id": 7}]', "fuel": b"not json"})
     foreign.xadd(api.store.keys.alarm_events(), {"alarm": b"{}"})
     foreign.hset(api.store.keys.latest(0, "position"), "x", b"[]")

@@ -231,10 +231,10 @@ def test_a_master_that_hangs_is_told_within_the_timeout(store: Store, valkey_clu
     store.read_events(cursors, block_ms=10)
     valkey_cluster.master_of(store.keys.events(0)).pause()
     begun = time.monotonic()
-    # It gives no answer, or the others have found it dead before that and say that the cluster is down.
-    with pytest.raises(StoreDown):
+    # The other masters may find it dead before that, and then say so themselves.
+    with pytest.raises(StoreDown, match=r"no answer for 2 s|The cluster is down"):
         _read_for(store, cursors, 10)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 3.5
 
 
 def test_a_cluster_that_starts_later_is_found(valkey_cluster: ValkeyCluster) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +25,11 @@ from servers import Mosquitto, Nats, Server, Valkey, wait_until
 from city.areas import Areas
 from city.config import Config, load_config
 from city.events import CameraStatus, Facet, VehiclePosition
-from city.messages import FeedCount
+from city.messages import FeedCount, Received
 from city.store import Store, StoreFenced, now_ms
 from ingest.pipeline import Pipeline
-from ingest.receiver import Receiver
+from ingest.receiver import CLIENTS, Receiver
+from ingest.session import Listener, Session, SessionSettings
 from ingest.share import Share
 
 pytestmark = pytest.mark.integration
@@ -459,3 +462,46 @@ def test_the_process_ends_cleanly_on_sigterm_with_its_batch_stored(nats: Nats, v
         store.close()
         process.kill()
         process.wait()
+
+
+def test_who_leaves_is_not_subscribed_anew_when_the_broker_has_forgotten_the_session(
+    nats: Nats, valkey: Valkey, client: str
+) -> None:
+    config = configured(nats, valkey, client)
+    messages: list[Received] = []
+    settings = SessionSettings.of(config, client_id="leaver", topics=[f"{PREFIX}#"], payload_max_bytes=10_000)
+    session = CLIENTS[client](settings, Listener(messages.extend, lambda connection: None, now_ms))
+
+    def turned() -> Session:
+        """The session after a turn of a worker's loop."""
+        session.connect_if_needed()
+        connection = session.socket()
+        if connection is not None:
+            writes = [connection] if session.wants_write() else []
+            readable, writable, _ = select.select([connection], writes, [], 0.02)
+            if readable:
+                session.read()
+            if writable:
+                session.write()
+        return session
+
+    wait_until(lambda: turned().subscribed, what="the subscription")
+    session.unsubscribe()
+    nats.kill()
+    wait_until(lambda: not turned().connected, what="the loss")
+    shutil.rmtree(nats.directory / "jetstream")
+    nats.start()
+    wait_until(lambda: turned().connected, what="the next connection")
+
+    def turn_on(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            turned()
+
+    turn_on(0.5)  # a subscription would be there by now
+    publisher = Publisher(nats)
+    publisher.send(*position(1, now_ms()))
+    publisher.close()
+    turn_on(1)
+    assert messages == []
+    session.close(time.monotonic() + 1)

@@ -251,7 +251,12 @@ def test_a_share_on_a_cluster_survives_a_killed_worker_and_a_killed_master(
     tmp_path: Path, mosquitto: Mosquitto, valkey_cluster: ValkeyCluster
 ) -> None:
     """Three masters with a replica each; a batch is acknowledged when the replica has it."""
-    workers = Workers(tmp_path, mosquitto, valkey_cluster.url, SHARE | {"MARKAZ_STORE__REPLICAS": "1"})
+    workers = Workers(
+        tmp_path,
+        mosquitto,
+        valkey_cluster.url,
+        SHARE | {"MARKAZ_STORE__REPLICAS": "1", "MARKAZ_STORE__PARTITIONS": "8"},
+    )
     try:
         workers.start("a", "b")
         flow = workers.flow()
@@ -266,7 +271,8 @@ def test_a_share_on_a_cluster_survives_a_killed_worker_and_a_killed_master(
         )
         master.start()
         workers.check(flow)
-        assert len({valkey_cluster.master_of(workers.reader.keys.events(p)).port for p in range(8)}) == 3
+        keys = workers.reader.keys
+        assert len({valkey_cluster.master_of(keys.events(p)).port for p in range(keys.partitions)}) == 3
     finally:
         workers.close()
 

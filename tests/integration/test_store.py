@@ -15,7 +15,7 @@ from city.events import CameraEvent, CameraStatus, Event, Facet, FuelReading, Pa
 from city.keys import Keys, partition_of
 from city.link import Durability
 from city.messages import Reading, Received, Reject, RejectReason
-from city.store import Store, StoreDown, StoreFenced, StoreRefused
+from city.store import Store, StoreDown, StoreFenced, StoreMismatch, StoreRefused
 from ingest.batch import Batch
 from ingest.writer import Writer
 
@@ -703,6 +703,20 @@ def test_an_event_of_another_version_is_passed_over_and_counted(store: Store, re
     assert [event.entity for event in store.latest(Facet.POSITION)] == ["a"]
     assert [event.entity for event in store.latest_of(Facet.POSITION, ["a", "b", "nobody"])] == ["a"]
     assert store.unreadable == 2
+
+
+def test_another_number_of_partitions_than_the_store_was_filled_with_is_refused(
+    valkey: Valkey, store: Store, redis_: redis.Redis
+) -> None:
+    """The same vehicle would be in two of them."""
+    store.agree_on_partitions()
+    store.agree_on_partitions()
+    other = Store(valkey.url, store.keys.city, PARTITIONS * 2)
+    with pytest.raises(
+        StoreMismatch, match=rf"store\.partitions: is {PARTITIONS * 2}, .* lies in {PARTITIONS}; set it"
+    ):
+        other.agree_on_partitions()
+    assert redis_.get(store.keys.agreed_partitions()) == str(PARTITIONS).encode()
 
 
 def test_a_worker_that_another_one_followed_writes_nothing_more(store: Store) -> None:

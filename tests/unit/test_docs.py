@@ -208,8 +208,8 @@ def test_every_redis_name_is_documented_as_the_code_describes_it() -> None:
 
 def test_the_example_of_a_partition_is_right() -> None:
     text = section("Partitions")
-    assert f"`01-1001` is in partition {(partition := partition_of('01-1001', 8))}" in text
-    assert f"% 8  # {partition}" in text
+    assert f"`01-1001` is in partition {(partition := partition_of('01-1001', 4))}" in text
+    assert f"% 4  # {partition}" in text
 
 
 def test_every_facet_is_documented_with_its_fields() -> None:

@@ -54,7 +54,7 @@ class PlayedSent:
 class PlayedStore:
     """Each partition, and the rejects, take a batch number once; a part is written whole or refused whole."""
 
-    def __init__(self, latest: Sequence[Event] = (), *, partitions: int = 8) -> None:
+    def __init__(self, latest: Sequence[Event] = (), *, partitions: int = 4) -> None:
         self.keys = Keys("tashkent", partitions)
         self.commits = Commits(self.keys, KEEP)
         self.link = self
@@ -105,6 +105,9 @@ class PlayedStore:
             fault, self.duplicates_fault = self.duplicates_fault, None
             raise fault
         self.looked_at += duplicates
+
+    def agree_on_partitions(self) -> None:
+        """It has never known another number."""
 
     def fence(self, worker: str, number: int) -> None:
         """Nobody else writes here."""

@@ -229,7 +229,7 @@ def test_a_batch_that_is_cut_is_stored_once_and_in_its_order(areas: Areas) -> No
     pipeline.run(batch)
     stored = [int(reading.event.entity.removeprefix("bus-")) for reading in store.readings]
     assert sorted(stored) == [n for n in range(80) if n not in (3, 60)]
-    for partition in range(8):
-        part = [n for n in stored if partition_of(f"bus-{n}", 8) == partition]
+    for partition in range(store.keys.partitions):
+        part = [n for n in stored if partition_of(f"bus-{n}", store.keys.partitions) == partition]
         assert part == sorted(part)
     assert len(store.rejects) == 2

@@ -41,6 +41,7 @@ def test_the_store_keeps_every_write_and_forgets_nothing(tmp_path: Path) -> None
         "port 6380",
         "appendonly yes",
         "appendfsync everysec",
+        "auto-aof-rewrite-min-size 256mb",
         "maxmemory-policy noeviction",
     ):
         assert line in lines
