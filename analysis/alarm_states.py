@@ -194,6 +194,10 @@ def _comment(alarm: Alarm, act: Act) -> Alarm:
     return replace(alarm, comments=alarm.comments + 1)
 
 
+def _join(alarm: Alarm, act: Act) -> Alarm:
+    return alarm if alarm.incident == (act.text or None) else replace(alarm, incident=act.text or None)
+
+
 _RULES: Mapping[Action, Callable[[Alarm, Act], Alarm]] = {
     Action.RISE: _rise,
     Action.CLEAR: _clear,
@@ -208,4 +212,5 @@ _RULES: Mapping[Action, Callable[[Alarm, Act], Alarm]] = {
     Action.RETURN_TO_SERVICE: _return_to_service,
     Action.ASSIGN: _assign,
     Action.COMMENT: _comment,
+    Action.JOIN: _join,
 }

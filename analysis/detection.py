@@ -18,12 +18,15 @@ from analysis.alarmbook import AlarmBook, place_of
 from analysis.detectors import DETECTORS
 from analysis.detectors.detector import City, Detector, State
 from analysis.detectors.finding import Change, Finding
+from analysis.incidents import IncidentBook, Member, alarm_member, case_member
 from analysis.picture import Picture
 from analysis.routes import Routes
 from analysis.schedule import Clock, in_hours
-from city.alarms import Act, Action, Hold
-from city.events import CameraEvent, Event
+from city.alarms import Act, Action, Alarm, AlarmPriority, Hold
+from city.events import CameraEvent, Case, Event
+from city.incidents import Incident
 from city.rules import Alarms
+from city.rules.incidents import Incidents
 from city.rules.rule import Rule
 
 log = structlog.get_logger()
@@ -48,6 +51,8 @@ class Detection:
     book: AlarmBook = field(default_factory=AlarmBook)
     picture: Picture = field(default_factory=Picture)
     ticked_ms: int = 0
+    joining: Incidents = field(default_factory=Incidents)
+    incidents: IncidentBook = field(init=False)
     _city: City = field(init=False)
     _states: dict[Name, Struct] = field(default_factory=dict)
     _waiting: set[Name] = field(default_factory=set)
@@ -55,6 +60,7 @@ class Detection:
     _takers: dict[type, list[tuple[Detector, Rule]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.incidents = IncidentBook(self.joining, self.clock)
         self._city = City(self.picture, self.routes, self.capacity_default, 0)
         for detector in DETECTORS:
             rule = cast("Rule", getattr(self.rules, detector.rule))
@@ -70,7 +76,9 @@ class Detection:
         for event, late in sorted(events, key=lambda one: one[0].measured_ms):
             if not late:
                 self.picture.apply(event)
-            if not late or isinstance(event, CameraEvent):
+            if isinstance(event, Case):
+                self._case(event)
+            elif not late or isinstance(event, CameraEvent):
                 self.see(event)
 
     def see(self, seen: object) -> None:
@@ -134,8 +142,20 @@ class Detection:
             if rule.hours and not in_hours(rule.hours, self.clock, finding.at_ms):
                 return
         alarm = self.book.take(finding, rule, place)
+        if alarm is not None and finding.change is Change.RAISE and alarm.priority is not AlarmPriority.JOURNAL:
+            self._join(alarm_member(alarm, rule.agency), finding.at_ms)
         if alarm is not None and finding.change is not Change.UPDATE:
             self._suppress(alarm.rule, finding.at_ms)
+
+    def _case(self, case: Case) -> None:
+        # What stood before the events that are read is no news.
+        if self.picture.cases.stands(case, case.measured_ms):
+            self._join(case_member(case), case.measured_ms)
+
+    def _join(self, member: Member, at_ms: int) -> None:
+        for join in self.incidents.take(member):
+            if (alarm := self.book.alarms.get(join.alarm)) is not None:
+                self.book.act(alarm, Act(action=Action.JOIN, at_ms=at_ms, text=join.incident, reason=join.rule))
 
     # --- by the engine ----------------------------------------------------------------------------
 
@@ -166,6 +186,23 @@ class Detection:
             acknowledged_ms = alarm.acknowledged_ms
             if again_s is not None and acknowledged_ms is not None and now_ms - acknowledged_ms >= again_s * 1000:
                 self.book.act(alarm, Act(action=Action.REALARM, at_ms=now_ms))
+
+    # --- what the store knows ---------------------------------------------------------------------
+
+    def restore(self, alarms: Sequence[Alarm], incidents: Sequence[Incident]) -> None:
+        """Know these, as the store has them."""
+        self.book.restore(alarms)
+        self.incidents.restore(incidents, ((alarm, self._agency(alarm.rule)) for alarm in alarms))
+
+    def learn(self, alarms: Sequence[Alarm], incidents: Sequence[Incident]) -> None:
+        """What operators made of them."""
+        self.incidents.learn(incidents)
+        self.book.learn(alarms)
+        for alarm in alarms:
+            self.incidents.moved(alarm)
+
+    def _agency(self, rule: str) -> str:
+        return cast("Rule", getattr(self.rules, rule)).agency if rule in _BY_RULE else ""
 
     # --- memory -----------------------------------------------------------------------------------
 
@@ -209,6 +246,7 @@ class Detection:
         """The store has it all."""
         self._dirty.clear()
         self.book.written()
+        self.incidents.written()
 
 
 def _over(hold: Hold | None, now_ms: int) -> bool:

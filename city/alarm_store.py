@@ -1,4 +1,4 @@
-"""The alarms in the store: written with their transitions and their writer's memory, in one go."""
+"""Alarms and incidents in the store: written with what happened to them and their writer's memory, in one go."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from msgspec import Struct, msgpack
 from msgspec import json as msgspec_json
 
 from city.alarms import Alarm, Transition
+from city.incidents import Incident, IncidentEntry
 from city.keys import Keys
 from city.link import Call, Link
+from city.notices import Notice
 from city.streams import Streams
 
 _COMMIT = (Path(__file__).parent / "alarm_commit.lua").read_bytes()
@@ -20,6 +22,8 @@ T = TypeVar("T")
 
 _encode = msgspec_json.Encoder().encode
 _decode_alarm = msgspec_json.Decoder(Alarm).decode
+_decode_incident = msgspec_json.Decoder(Incident).decode
+_decode_entry = msgspec_json.Decoder(IncidentEntry).decode
 _decode_transition = msgspec_json.Decoder(Transition).decode
 _pack = msgpack.Encoder().encode
 WATCHER = "alarms"
@@ -40,6 +44,13 @@ class Changed(Struct, frozen=True):
         return alarm.id
 
 
+class ChangedIncident(Struct, frozen=True):
+    """The same of an incident; they are never forgotten."""
+
+    before: Incident | None
+    after: Incident
+
+
 class Remembered(Struct, frozen=True, kw_only=True):
     """What the watching process wants to have again when it is started anew, as far as it changed."""
 
@@ -47,6 +58,27 @@ class Remembered(Struct, frozen=True, kw_only=True):
     cursors: Mapping[int, str]
     fields: Mapping[str, bytes]
     forgotten: Sequence[str] = ()
+
+
+class AlarmCommit(Struct, frozen=True, kw_only=True):
+    """What is written together: changes, what happened, who is told of it, and what the watching process remembers."""
+
+    alarms: Sequence[Changed] = ()
+    transitions: Sequence[Transition] = ()
+    incidents: Sequence[ChangedIncident] = ()
+    entries: Sequence[IncidentEntry] = ()
+    notices: Sequence[Notice] = ()
+    remembered: Remembered | None = None
+
+
+class Others(Struct, frozen=True, kw_only=True):
+    """What others changed meanwhile: nothing was written. False where there is nothing."""
+
+    alarms: list[str]
+    incidents: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.alarms or self.incidents)
 
 
 class AlarmStore:
@@ -59,37 +91,43 @@ class AlarmStore:
     def _read(self, decode: Callable[[bytes], T], value: bytes, what: str) -> T | None:
         raise NotImplementedError
 
-    def commit_alarms(
-        self,
-        changes: Sequence[Changed],
-        transitions: Sequence[Transition],
-        *,
-        keep_s: float,
-        remembered: Remembered | None = None,
-    ) -> list[int]:
-        """Write changes, or nothing: then the positions of those whose alarm is another one by now.
+    def commit_alarms(self, commit: AlarmCommit, *, keep_s: float) -> Others:
+        """Write all of it, or nothing: then says whose alarms and incidents are others by now.
 
-        Sent again after StoreDown it is written once. Raises StoreFenced where another process has become the owner.
+        `keep_s` is how far the streams of events go back. Sent again after StoreDown it is written once. Raises
+        StoreFenced where another process has become the owner.
         """
-        keys = self.keys
+        keys, remembered = self.keys, commit.remembered
         cursors: list[Any] = []
         fields: list[Any] = []
         if remembered is not None:
             cursors = [word for p, cursor in remembered.cursors.items() for word in (f"cursor:{p}", cursor)]
-            fields = [word for name, value in remembered.fields.items() for word in (name, value)]
+            fields = [word for name, value in remembered.fields.items() for word in (name, value.decode())]
+        receivers = list(dict.fromkeys(notice.receiver for notice in commit.notices))
         header = (
-            [(one.id, _json(one.before), _json(one.after)) for one in changes],
-            [_json(one) for one in transitions],
+            [(one.id, _json(one.before), _json(one.after)) for one in commit.alarms],
+            [_encode(one).decode() for one in commit.transitions],
+            [(one.after.id, _json(one.before), _json(one.after)) for one in commit.incidents],
+            [_encode(one).decode() for one in commit.entries],
             cursors,
-            [word if isinstance(word, str) else word.decode() for word in fields],
+            fields,
             list(remembered.forgotten) if remembered else [],
+            [(receivers.index(one.receiver) + 1, _encode(one).decode()) for one in commit.notices],
         )
-        names = [keys.alarms(), keys.alarm_events(), keys.alarm_log(), keys.checkpoint(WATCHER), keys.memory(WATCHER)]
+        names = [
+            *(keys.alarms(), keys.alarm_events(), keys.alarm_log()),
+            *(keys.incidents(), keys.incident_events(), keys.incident_log()),
+            *(keys.checkpoint(WATCHER), keys.memory(WATCHER)),
+            *(keys.outbox(receiver) for receiver in receivers),
+        ]
         arguments = [remembered.owner if remembered else "", int(keep_s * 1000), _pack(header)]
         (answer,) = self.link.send([Call(_COMMIT, names, arguments)]).answers()
         if isinstance(answer, Exception):
             raise answer
-        return [position - 1 for position in answer]
+        return Others(
+            alarms=[commit.alarms[at - 1].id for at in answer if at > 0],
+            incidents=[commit.incidents[-at - 1].after.id for at in answer if at < 0],
+        )
 
     def alarms(self) -> list[Alarm]:
         """Every alarm that is not normal, is held, or was not normal not long ago; newest rise first."""
@@ -103,19 +141,11 @@ class AlarmStore:
         return None if value is None else self._read(_decode_alarm, value, "alarm")
 
     def alarm_tip(self) -> str:
-        found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_events(), count=1))
-        return found[0][0].decode() if found else "0-0"
+        return self._tip(self.keys.alarm_events())
 
     def read_alarms(self, cursor: str, *, block_ms: int) -> tuple[str, list[Alarm]]:
         """Alarms as they changed after `cursor`, and the cursor behind them."""
-        name = self.keys.alarm_events()
-        alarms: list[Alarm] = []
-        for _, found in self.streams.read({name: cursor}, block_ms=max(1, block_ms), count=1000):
-            for entry_id, fields in found:
-                cursor = entry_id.decode()
-                if (alarm := self._read(_decode_alarm, fields.get(b"alarm", b""), "alarm")) is not None:
-                    alarms.append(alarm)
-        return cursor, alarms
+        return self._changes(self.keys.alarm_events(), b"alarm", _decode_alarm, cursor, block_ms)
 
     def transitions(self, *, after: str = "-", count: int = 1000) -> list[tuple[str, Transition]]:
         """The alarm log from an entry id on, oldest first: (entry id, transition)."""
@@ -129,6 +159,49 @@ class AlarmStore:
         found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_log(), count=_LOOKED_AT))
         read = [self._read(_decode_transition, fields[b"transition"], "transition") for _, fields in found]
         return [one for one in read if one is not None and one.alarm in alarms]
+
+    # --- incidents --------------------------------------------------------------------------
+
+    def incidents(self) -> list[Incident]:
+        """Every incident that there was, the newest first."""
+        values = self.link.run(lambda client: client.hvals(self.keys.incidents()))
+        read = [self._read(_decode_incident, value, "incident") for value in values]
+        return sorted((one for one in read if one is not None), key=lambda one: (-one.opened_ms, one.id))
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """One incident as the store has it now."""
+        value = self.link.run(lambda client: client.hget(self.keys.incidents(), incident_id))
+        return None if value is None else self._read(_decode_incident, value, "incident")
+
+    def incident_tip(self) -> str:
+        return self._tip(self.keys.incident_events())
+
+    def read_incidents(self, cursor: str, *, block_ms: int) -> tuple[str, list[Incident]]:
+        """Incidents as they changed after `cursor`, and the cursor behind them."""
+        return self._changes(self.keys.incident_events(), b"incident", _decode_incident, cursor, block_ms)
+
+    def newest_entries(self, incidents: Set[str]) -> list[IncidentEntry]:
+        """The timelines of these incidents, newest line first, among the newest lines of all."""
+        found = self.link.run(lambda client: client.xrevrange(self.keys.incident_log(), count=_LOOKED_AT))
+        read = [self._read(_decode_entry, fields[b"entry"], "incident's entry") for _, fields in found]
+        return [one for one in read if one is not None and one.incident in incidents]
+
+    def _tip(self, stream: str) -> str:
+        found = self.link.run(lambda client: client.xrevrange(stream, count=1))
+        return found[0][0].decode() if found else "0-0"
+
+    def _changes(
+        self, stream: str, field: bytes, decode: Callable[[bytes], T], cursor: str, block_ms: int
+    ) -> tuple[str, list[T]]:
+        changed: list[T] = []
+        for _, found in self.streams.read({stream: cursor}, block_ms=max(1, block_ms), count=1000):
+            for entry_id, fields in found:
+                cursor = entry_id.decode()
+                if (read := self._read(decode, fields.get(field, b""), field.decode())) is not None:
+                    changed.append(read)
+        return cursor, changed
+
+    # --- the watching process ---------------------------------------------------------------
 
     def own_alarms(self, owner: str) -> tuple[dict[int, str], dict[str, bytes]]:
         """Become the one process that watches; gives its cursors by partition, and what it remembered."""
@@ -147,8 +220,9 @@ class AlarmStore:
         return cursors, {name.decode(): value for name, value in memory.items()}
 
 
-def _json(value: Alarm | Transition | None) -> str:
+def _json(value: Alarm | Incident | None) -> str:
     if value is None:
         return ""
-    # As it would be read back: a whole number that is a float must not look like another alarm.
-    return _encode(_decode_alarm(_encode(value)) if isinstance(value, Alarm) else value).decode()
+    # As it would be read back: a whole number that is a float must not look like another one.
+    decode: Callable[[bytes], Any] = _decode_alarm if isinstance(value, Alarm) else _decode_incident
+    return _encode(decode(_encode(value))).decode()

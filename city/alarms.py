@@ -58,6 +58,7 @@ class Action(StrEnum):
     RETURN_TO_SERVICE = "return_to_service"
     ASSIGN = "assign"
     COMMENT = "comment"
+    JOIN = "join"  # it belongs to an incident now
 
 
 class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,7 +69,7 @@ class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""  # an operator; empty: Markaz itself
     reason: str = ""  # of a hold: why, or the condition that suppresses
     until_ms: int | None = None  # when a hold ends by itself
-    text: str = ""  # a comment, or who is assigned
+    text: str = ""  # a comment, who is assigned, or the incident
     values: dict[str, float | str] = {}  # the numbers behind a rise or a clear, by name with unit
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from city.checked import Section
 from city.notices import Notices
 from city.rules import Alarms
+from city.rules.incidents import Incidents
 from city.settings import CityProfile, Feeds, History, Http, Ingest, Kpis, Live, Mqtt, Redis, Simulator, Store
 
 ENV_PREFIX = "MARKAZ_"
@@ -43,6 +44,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     feeds: Feeds = Feeds()
     alarms: Alarms = Alarms()
+    incidents: Incidents = Incidents()
     notices: Notices = Notices()
     kpis: Kpis = Kpis()
     live: Live = Live()

@@ -147,6 +147,46 @@ NAMES: tuple[Name, ...] = (
         "one entry a transition of an alarm: `transition` JSON",
     ),
     Name(
+        "markaz:{<city>}:incidents",
+        "hash",
+        "for ever",
+        "alarms, dashboard",
+        "dashboard, alarms",
+        "incidents by id, JSON",
+    ),
+    Name(
+        "markaz:{<city>}:incident_events",
+        "stream",
+        "store.alarms_keep_s",
+        "alarms, dashboard",
+        "dashboard, alarms",
+        "one entry a change: `incident` JSON as it is after it",
+    ),
+    Name(
+        "markaz:{<city>}:incident_log",
+        "stream",
+        "for ever",
+        "alarms, dashboard",
+        "dashboard",
+        "one entry a line of an incident's timeline: `entry` JSON",
+    ),
+    Name(
+        "markaz:{<city>}:outbox:<receiver>",
+        "stream",
+        "until the receiver has it",
+        "alarms",
+        "alarms",
+        "what a receiver is to be told, oldest first: `notice` JSON",
+    ),
+    Name(
+        "markaz:{<city>}:outbox_refused",
+        "stream",
+        "1,000 entries",
+        "alarms",
+        "a person",
+        "what a receiver called wrong: `receiver`, `reason`, `notice` JSON",
+    ),
+    Name(
         "markaz:{<city>}:checkpoint:<worker>",
         "hash",
         "for ever",
@@ -269,6 +309,21 @@ class Keys:
 
     def alarm_log(self) -> str:
         return f"{self._city}alarm_log"
+
+    def incidents(self) -> str:
+        return f"{self._city}incidents"
+
+    def incident_events(self) -> str:
+        return f"{self._city}incident_events"
+
+    def incident_log(self) -> str:
+        return f"{self._city}incident_log"
+
+    def outbox(self, receiver: str) -> str:
+        return f"{self._city}outbox:{receiver}"
+
+    def outbox_refused(self) -> str:
+        return f"{self._city}outbox_refused"
 
     def memory(self, worker: str) -> str:
         return f"{self._city}memory:{worker}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.alarm_states import apply, transition_of
-from city.alarm_store import Changed
+from city.alarm_store import AlarmCommit, Changed
 from city.alarms import Act, Alarm
 from city.store import Store
 
@@ -39,7 +39,8 @@ def operate(store: Store, alarm_id: str, version: int, act: Act, *, keep_s: floa
         if after is alarm:
             return alarm
         # Numbers may go on without a new version: then it is written onto the newer ones.
-        if not store.commit_alarms([Changed(alarm, after)], [transition_of(alarm, after, act)], keep_s=keep_s):
+        commit = AlarmCommit(alarms=[Changed(alarm, after)], transitions=[transition_of(alarm, after, act)])
+        if not store.commit_alarms(commit, keep_s=keep_s):
             return after
     assert alarm is not None
     raise ChangedMeanwhile(alarm)

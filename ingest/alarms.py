@@ -25,7 +25,7 @@ from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen
 from analysis.routes import Routes
 from analysis.schedule import Clock
 from analysis.workers import WorkerLooks
-from city.alarm_store import Changed, Remembered
+from city.alarm_store import AlarmCommit, Changed, ChangedIncident, Remembered
 from city.config import Config
 from city.events import Facet
 from city.routes import RoutesError, load_routes
@@ -71,14 +71,14 @@ class AlarmWorker:
 
     name = "alarms"
     anew = True
-    facets: tuple[Facet, ...] = tuple(facet for facet in Facet if facet not in (Facet.CASE, Facet.CASE_LIST))
+    facets: tuple[Facet, ...] = tuple(facet for facet in Facet if facet is not Facet.CASE_LIST)
 
     def __init__(self, store: Store, config: Config, routes: Routes = Routes()) -> None:  # noqa: B008 - frozen
         self._store, self._config, self._routes = store, config, routes
         self._clock = Clock(ZoneInfo(config.profile.timezone))
         self._owner = ""
         self._detection = self._fresh()
-        self._alarm_cursor = ""
+        self._alarm_cursor = self._incident_cursor = ""
         self._beat_ms: int | None = None  # the last one, of any beginning
         self._lost_since_ms: int | None = None
         self._next_tick_ms = 0
@@ -91,12 +91,12 @@ class AlarmWorker:
         # A new name at each beginning: what an earlier one still has on its way is refused.
         self._owner = secrets.token_hex(8)
         cursors, memory = self._store.own_alarms(self._owner)
-        self._alarm_cursor = self._store.alarm_tip()
+        self._alarm_cursor, self._incident_cursor = self._store.alarm_tip(), self._store.incident_tip()
         detection = self._fresh()
         for facet in self.facets:
             for event in self._store.latest(facet):
                 detection.picture.apply(event)
-        detection.book.restore(self._store.alarms())
+        detection.restore(self._store.alarms(), self._store.incidents())
         detection.remember(memory)
         self._detection = detection
         return cursors
@@ -116,37 +116,44 @@ class AlarmWorker:
     def beat(self, now_ms: int) -> None:
         detection, self._beat_ms = self._detection, now_ms
         # What operators do: holds and acknowledgements end by the clock here.
-        self._alarm_cursor, changed = self._store.read_alarms(self._alarm_cursor, block_ms=1)
-        detection.book.learn(changed)
+        self._alarm_cursor, alarms = self._store.read_alarms(self._alarm_cursor, block_ms=1)
+        self._incident_cursor, incidents = self._store.read_incidents(self._incident_cursor, block_ms=1)
+        detection.learn(alarms, incidents)
         if now_ms >= self._next_tick_ms or now_ms < self._next_tick_ms - TICK_EVERY_MS:
             detection.tick(now_ms)
             self._look(now_ms)
             self._next_tick_ms = now_ms + TICK_EVERY_MS
         if now_ms >= self._next_forget_ms:
-            detection.book.forget(now_ms - int(self._config.store.alarms_keep_s * 1000))
+            before_ms = now_ms - int(self._config.store.alarms_keep_s * 1000)
+            detection.book.forget(before_ms)
+            detection.incidents.forget(before_ms)
             self._next_forget_ms = now_ms + FORGET_EVERY_MS
 
     def keep(self, cursors: Mapping[int, str], *, due: bool) -> int | None:
         detection = self._detection
-        if not due and not detection.book.changed:
+        if not due and not detection.book.changed and not detection.incidents.changed:
             return None
         fields, forgotten = detection.changed_memory()
         remembered = Remembered(owner=self._owner, cursors=cursors, fields=fields, forgotten=forgotten)
         for _ in range(TRIES):
-            changes = [Changed(before, after) for before, after in detection.book.changes()]
-            transitions = list(detection.book.transitions())
-            others = self._store.commit_alarms(
-                changes, transitions, keep_s=self._config.store.alarms_keep_s, remembered=remembered
+            commit = AlarmCommit(
+                alarms=[Changed(before, after) for before, after in detection.book.changes()],
+                transitions=list(detection.book.transitions()),
+                incidents=[ChangedIncident(before, after) for before, after in detection.incidents.changes()],
+                entries=detection.incidents.entries(),
+                remembered=remembered,
             )
+            others = self._store.commit_alarms(commit, keep_s=self._config.store.alarms_keep_s)
             if not others:
                 break
-            # An operator was first: what happened is said again of the alarm as it is now.
-            detection.book.rebase({changes[at].id: self._store.alarm(changes[at].id) for at in others})
+            # An operator was first: what happened is said again of the alarm, or the incident, as it is now.
+            detection.book.rebase({name: self._store.alarm(name) for name in others.alarms})
+            detection.incidents.rebase({name: self._store.incident(name) for name in others.incidents})
         else:
-            log.warning("alarms_contended", alarms=len(others))
+            log.warning("alarms_contended", alarms=len(others.alarms), incidents=len(others.incidents))
             return None
-        if transitions:
-            log.info("alarms_changed", transitions=len(transitions), standing=len(detection.book.standing()))
+        if commit.transitions:
+            log.info("alarms_changed", transitions=len(commit.transitions), standing=len(detection.book.standing()))
         detection.written()
         return sum(map(len, fields.values()))
 
@@ -170,4 +177,10 @@ class AlarmWorker:
                 detection.see(DiskSeen(free_bytes=used.free, total_bytes=used.total, now_ms=now_ms))
 
     def _fresh(self) -> Detection:
-        return Detection(self._config.alarms, self._config.kpis.capacity_default, self._clock, self._routes)
+        return Detection(
+            self._config.alarms,
+            self._config.kpis.capacity_default,
+            self._clock,
+            self._routes,
+            joining=self._config.incidents,
+        )

@@ -7,8 +7,10 @@ from msgspec.structs import replace
 from servers import Valkey
 
 from analysis.alarm_states import apply
-from city.alarm_store import Changed, Remembered
+from city.alarm_store import AlarmCommit, Changed, ChangedIncident, Remembered
 from city.alarms import Act, Action, Alarm, AlarmPriority, Transition
+from city.incidents import Deed, Incident, IncidentEntry
+from city.notices import Notice
 from city.store import Store, StoreFenced, StoreRefused
 
 pytestmark = pytest.mark.integration
@@ -38,9 +40,13 @@ def transition(alarm: Alarm, before: Alarm, action: Action) -> Transition:
     )
 
 
-def commit(store: Store, before: Alarm | None, after: Alarm | None, **given: Remembered) -> list[int]:
+def commit(
+    store: Store, before: Alarm | None, after: Alarm | None, *, remembered: Remembered | None = None
+) -> list[str]:
+    """The alarms that others changed meanwhile."""
     told = [transition(after, before or FRESH, Action.RISE)] if after else []
-    return store.commit_alarms([Changed(before, after)], told, keep_s=3600, **given)
+    written = AlarmCommit(alarms=[Changed(before, after)], transitions=told, remembered=remembered)
+    return store.commit_alarms(written, keep_s=3600).alarms
 
 
 def test_an_alarm_its_transition_and_the_memory_are_written_together(store: Store) -> None:
@@ -60,7 +66,8 @@ def test_nothing_is_written_over_an_alarm_that_is_another_one_by_now(store: Stor
     other = replace(RISEN, id="r:other")
     assert commit(store, RISEN, theirs) == []
     told = [transition(mine, RISEN, Action.ACKNOWLEDGE)]
-    assert store.commit_alarms([Changed(None, other), Changed(RISEN, mine)], told, keep_s=3600) == [1]
+    written = AlarmCommit(alarms=[Changed(None, other), Changed(RISEN, mine)], transitions=told)
+    assert store.commit_alarms(written, keep_s=3600).alarms == [RISEN.id]
     assert store.alarms() == [theirs]
     assert len(store.transitions()) == 2
 
@@ -75,7 +82,7 @@ def test_an_alarm_that_was_read_back_is_the_one_that_was_written(store: Store) -
 
 def test_an_alarm_that_is_to_be_new_meets_one_that_is_there(store: Store) -> None:
     commit(store, None, RISEN)
-    assert commit(store, None, replace(RISEN, occurrences=2)) == [0]
+    assert commit(store, None, replace(RISEN, occurrences=2)) == [RISEN.id]
 
 
 def test_forgetting_takes_the_alarm_and_keeps_its_transitions(store: Store) -> None:
@@ -97,7 +104,7 @@ def test_memory_that_is_forgotten_is_gone(store: Store) -> None:
     store.own_alarms("me")
     for fields, forgotten in (({"a:1": b"x", "a:2": b"y"}, []), ({}, ["a:1"])):
         remembered = Remembered(owner="me", cursors={1: "7-0"}, fields=fields, forgotten=forgotten)
-        assert store.commit_alarms([], [], keep_s=1, remembered=remembered) == []
+        assert not store.commit_alarms(AlarmCommit(remembered=remembered), keep_s=1)
     assert store.own_alarms("me") == ({1: "7-0"}, {"a:2": b"y"})
 
 
@@ -110,7 +117,7 @@ def test_a_refusal_comes_before_the_first_write(store: Store) -> None:
 
 def test_transitions_are_read_on_from_the_last_one_seen(store: Store) -> None:
     told = [transition(replace(RISEN, version=n), FRESH, Action.COMMENT) for n in range(5)]
-    store.commit_alarms([Changed(None, RISEN)], told, keep_s=3600)
+    store.commit_alarms(AlarmCommit(alarms=[Changed(None, RISEN)], transitions=told), keep_s=3600)
     first = store.transitions(count=3)
     rest = store.transitions(after=first[-1][0])
     assert [one.version for _, one in first + rest] == [0, 1, 2, 3, 4]
@@ -121,5 +128,46 @@ def test_thousands_are_written_in_one_go(store: Store) -> None:
     alarms = [replace(RISEN, id=f"r:{n}") for n in range(5000)]
     remembered = Remembered(owner="me", cursors={}, fields={f"r:{n}": b"{}" for n in range(9000)})
     told = [transition(one, FRESH, Action.RISE) for one in alarms]
-    assert store.commit_alarms([Changed(None, a) for a in alarms], told, keep_s=60, remembered=remembered) == []
+    changes = [Changed(None, alarm) for alarm in alarms]
+    assert not store.commit_alarms(AlarmCommit(alarms=changes, transitions=told, remembered=remembered), keep_s=60)
     assert len(store.alarms()) == 5000
+
+
+OPENED = Incident(id="20260504-001", opened_ms=NOW, updated_ms=NOW, last_ms=NOW, rule="route", common={"route": "7"})
+LINE = IncidentEntry(incident=OPENED.id, version=1, deed=Deed.OPEN, at_ms=NOW)
+
+
+def test_an_incident_its_timeline_and_its_alarms_are_written_together(store: Store) -> None:
+    joined = replace(RISEN, incident=OPENED.id)
+    written = AlarmCommit(
+        alarms=[Changed(None, joined)], incidents=[ChangedIncident(None, OPENED)], entries=[LINE, replace(LINE, at_ms=1)]
+    )
+    assert not store.commit_alarms(written, keep_s=60)
+    assert (store.incidents(), store.incident(OPENED.id), store.alarms()) == ([OPENED], OPENED, [joined])
+    assert store.read_incidents("0-0", block_ms=1)[1] == [OPENED]
+    assert [one.at_ms for one in store.newest_entries({OPENED.id})] == [1, NOW]
+    assert store.newest_entries({"another"}) == []
+
+
+def test_an_incident_that_an_operator_changed_meanwhile_keeps_all_back(store: Store) -> None:
+    store.commit_alarms(AlarmCommit(incidents=[ChangedIncident(None, OPENED)]), keep_s=60)
+    theirs = replace(OPENED, assignee="Aziza", version=2)
+    assert not store.commit_alarms(AlarmCommit(incidents=[ChangedIncident(OPENED, theirs)]), keep_s=60)
+    mine = ChangedIncident(OPENED, replace(OPENED, alarms=3, version=2))
+    others = store.commit_alarms(
+        AlarmCommit(alarms=[Changed(None, RISEN)], incidents=[mine], entries=[LINE]), keep_s=60
+    )
+    assert (others.alarms, others.incidents) == ([], [OPENED.id])
+    assert (store.incident(OPENED.id), store.alarms(), store.newest_entries({OPENED.id})) == (theirs, [], [])
+
+
+def test_what_receivers_are_told_waits_in_their_own_queues_and_comes_once(store: Store) -> None:
+    notices = [
+        Notice(id=f"r:k:{n}:{receiver}", receiver=receiver, alarm=RISEN, at_ms=NOW)
+        for n, receiver in enumerate(("duty", "gas", "duty"))
+    ]
+    written = AlarmCommit(alarms=[Changed(None, RISEN)], notices=notices)
+    for _ in range(2):  # the second time nobody heard the first answer
+        assert not store.commit_alarms(written, keep_s=60)
+    counted = [store.link.run(lambda client, to=to: client.xlen(store.keys.outbox(to))) for to in ("duty", "gas")]
+    assert counted == [2, 1]

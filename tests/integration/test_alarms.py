@@ -19,7 +19,7 @@ from servers import Valkey, wait_until
 from analysis.alarm_states import apply, transition_of
 from analysis.detection import Detection
 from analysis.schedule import Clock
-from city.alarm_store import Changed
+from city.alarm_store import AlarmCommit, Changed
 from city.alarms import Act, Action, AlarmState
 from city.config import Config, load_config
 from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
@@ -185,7 +185,8 @@ def test_what_an_operator_does_meanwhile_is_kept(city: City, alarms: Process) ->
     (alarm,) = (one for one in city.store.alarms() if one.rule in WATCHED)
     act = Act(action=Action.ACKNOWLEDGE, at_ms=now_ms(), by="anvar")
     after = apply(alarm, act)
-    assert city.store.commit_alarms([Changed(alarm, after)], [transition_of(alarm, after, act)], keep_s=60) == []
+    commit = AlarmCommit(alarms=[Changed(alarm, after)], transitions=[transition_of(alarm, after, act)])
+    assert not city.store.commit_alarms(commit, keep_s=60)
     city.say(fire("end"))
     wait_until(lambda: city.store.alarm(alarm.id).state is AlarmState.NORMAL, what="its end")  # type: ignore[union-attr]
     said = [(action, version) for action, _, version in city.told()[alarm.id]]

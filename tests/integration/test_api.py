@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from servers import Valkey, wait_until
 
 from analysis.alarm_states import apply, transition_of
-from city.alarm_store import Changed
+from city.alarm_store import AlarmCommit, Changed
 from city.alarms import Act, Action, Alarm, AlarmPriority, AlarmState
 from city.config import Config, load_config
 from city.events import CameraStatus, Event, Facet, PassengerCount, VehiclePosition
@@ -224,7 +224,7 @@ def test_alarms_and_cameras_are_told(api: Api) -> None:
         source_id="k", raised_ms=now, updated_ms=now, version=1,
         state=AlarmState.UNACKNOWLEDGED, condition=AlarmState.UNACKNOWLEDGED, active=True,
     )  # fmt: skip
-    assert api.store.commit_alarms([Changed(None, alarm)], [], keep_s=60) == []
+    assert not api.store.commit_alarms(AlarmCommit(alarms=[Changed(None, alarm)]), keep_s=60)
     (told,) = api.wait_for("/api/v1/alarms", lambda b: b["alarms"])["alarms"]
     assert (told["state"], told["source"]) == ("unacknowledged", {"kind": "camera", "id": "k"})
     assert api.get("/api/v1/cameras/k")["online"] is False
@@ -323,7 +323,8 @@ def risen(api: Api) -> Alarm:
     )  # fmt: skip
     rise = Act(action=Action.RISE, at_ms=now)
     alarm = apply(fresh, rise)
-    assert api.store.commit_alarms([Changed(None, alarm)], [transition_of(fresh, alarm, rise)], keep_s=60) == []
+    commit = AlarmCommit(alarms=[Changed(None, alarm)], transitions=[transition_of(fresh, alarm, rise)])
+    assert not api.store.commit_alarms(commit, keep_s=60)
     return alarm
 
 

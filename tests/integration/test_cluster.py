@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from servers import ValkeyCluster, wait_until
 
-from city.alarm_store import Changed
+from city.alarm_store import AlarmCommit, Changed
 from city.alarms import Alarm, AlarmPriority
 from city.events import Facet, VehiclePosition
 from city.keys import partition_of
@@ -146,7 +146,7 @@ def test_everything_that_the_store_offers_works_over_several_nodes(valkey_cluste
         raised_ms=NOW,
         updated_ms=NOW,
     )
-    assert store.commit_alarms([Changed(None, alarm)], [], keep_s=60) == []
+    assert not store.commit_alarms(AlarmCommit(alarms=[Changed(None, alarm)]), keep_s=60)
     assert store.alarms() == [alarm]
     assert store.read_alarms("0-0", block_ms=10)[1] == [alarm]
     assert (store.claim("replay", "me", keep_s=5), store.claim("replay", "you", keep_s=5)) == (True, False)
