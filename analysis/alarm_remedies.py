@@ -1,18 +1,20 @@
 """What to do about an alarm that asks too much, proposed with the numbers behind it.
 
-ISA-18.2-2016, clause 16: on-delay and off-delay against fleeting and chattering alarms, deadband against noise (tables
-of recommended values: ISA-TR18.2.3), repair or removal of what stands for days.
+On-delay and off-delay against fleeting and chattering alarms, deadband against noise (ISA-18.2-2016, clause 10, basic
+alarm design; recommended values: ISA-TR18.2.3), repair or removal of what stands for days.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from msgspec import Struct
 
 # Upper bounds in seconds, the delays that may be proposed; one more count is for what is longer.
 BOUNDS_S = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+SLOTS = len(BOUNDS_S) + 1
 # A delay that catches fewer would trade reaction time for little.
 CAUGHT_SHARE = 0.8
 _DAY_MS = 86_400_000
@@ -28,43 +30,20 @@ class Proposal(Struct, frozen=True):
     values: dict[str, float] = {}
 
 
-def _counts() -> list[int]:
-    return [0] * (len(BOUNDS_S) + 1)
+def slot(seconds: float) -> int:
+    """Which of the counts by duration it belongs to."""
+    return bisect_left(BOUNDS_S, seconds)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
     """How often one alarm did what."""
 
     announced: int = 0
     chattered: int = 0
     fleeting: int = 0
-    stood: list[int] = field(default_factory=_counts)  # returns by how long it stood
-    gaps: list[int] = field(default_factory=_counts)  # rises by how long it was gone before
-
-    def add_stood(self, seconds: float) -> None:
-        """Count a return."""
-        self.stood[bisect_left(BOUNDS_S, seconds)] += 1
-
-    def add_gap(self, seconds: float) -> None:
-        """Count a rise that follows a return."""
-        self.gaps[bisect_left(BOUNDS_S, seconds)] += 1
-
-    def add(self, other: Tally, times: int = 1) -> None:
-        """Add another one's counts."""
-        self.announced += times * other.announced
-        self.chattered += times * other.chattered
-        self.fleeting += times * other.fleeting
-        self.stood = [mine + times * its for mine, its in zip(self.stood, other.stood, strict=True)]
-        self.gaps = [mine + times * its for mine, its in zip(self.gaps, other.gaps, strict=True)]
-
-    def subtract(self, other: Tally) -> None:
-        """Take another one's counts away."""
-        self.add(other, -1)
-
-    @property
-    def empty(self) -> bool:
-        return not (self.announced or self.chattered or self.fleeting or any(self.stood) or any(self.gaps))
+    stood: Sequence[int] = ()  # returns by how long it stood, a count a slot
+    gaps: Sequence[int] = ()  # rises by how long it was gone before, likewise
 
 
 def propose(tally: Tally, stands_ms: int, elapsed_ms: int) -> Proposal | None:
@@ -87,7 +66,7 @@ def propose(tally: Tally, stands_ms: int, elapsed_ms: int) -> Proposal | None:
     return Proposal("load.review", {"per_day": per_day}) if per_day > _OFTEN_PER_DAY else None
 
 
-def _delay(counts: list[int]) -> tuple[float, float] | None:
+def _delay(counts: Sequence[int]) -> tuple[float, float] | None:
     """The shortest delay that catches enough of them, and the share that it catches."""
     total, up_to = sum(counts), 0
     for bound_s, count in zip(BOUNDS_S, counts, strict=False):

@@ -116,12 +116,13 @@ class IncidentBook:
     # --- what is known ------------------------------------------------------------------------
 
     def restore(self, incidents: Iterable[Incident], alarms: Iterable[tuple[Alarm, str]]) -> None:
-        """Know what the store has; `alarms` with their agencies: those in no incident may still make one."""
+        """Know what the store has; `alarms` with their agencies: those in no incident may make one."""
         self.learn(incidents)
         for alarm, agency in sorted(alarms, key=lambda one: one[0].raised_ms):
-            if alarm.incident is not None:
-                self._of_member[alarm.id] = alarm.incident
-            elif alarm.active:
+            inside = self._stored.get(alarm.incident or "")
+            if inside is not None and (inside.closed_ms is None or alarm.raised_ms <= inside.closed_ms):
+                self._of_member[alarm.id] = inside.id
+            elif alarm.raised_ms and alarm.priority is not AlarmPriority.JOURNAL:
                 self._note(alarm_member(alarm, agency))
 
     def learn(self, incidents: Iterable[Incident]) -> None:
@@ -272,7 +273,7 @@ class IncidentBook:
             district=first.facts.get("district"),
             mahalla=first.facts.get("mahalla"),
             route=first.facts.get("route"),
-            checklist=tuple(Step(text=dict(step)) for step in steps),
+            checklist=tuple(Step(text={**step}) for step in steps),
             version=0,
         )
         self._coming[one.id] = _Coming(opened=one)

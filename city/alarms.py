@@ -18,7 +18,7 @@ class AlarmPriority(StrEnum):
 
 
 class AlarmState(StrEnum):
-    """ISA-18.2-2016, figure 2; the letters are the standard's."""
+    """The alarm states of ISA-18.2-2016; the letters are the standard's."""
 
     NORMAL = "normal"  # A
     UNACKNOWLEDGED = "unacknowledged"  # B

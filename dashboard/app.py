@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from city.areas import load_areas
 from city.config import Config
-from dashboard import api, api_alarms, api_feeds, cap, geojson, gtfs_rt, health, metrics, pages
+from dashboard import api, api_alarms, api_feeds, api_incidents, cap, geojson, gtfs_rt, health, metrics, pages
 from dashboard.screen import Screen
 from layouts.shell import shell
 
@@ -62,6 +62,7 @@ def build(config: Config) -> FastAPI:
     api_feeds.add_routes(server, screen)
     cap.add_routes(server, config, areas, screen)  # before the paths that take any alarm's name
     api_alarms.add_routes(server, config, screen)
+    api_incidents.add_routes(server, config, screen)
     gtfs_rt.add_routes(server, config, screen)
     geojson.add_routes(server, config, screen)
     api.add_routes(server, config, areas, screen)

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,12 +20,14 @@ from msgspec import MsgspecError
 
 from analysis.feed_rates import FeedRates
 from analysis.fuel_meter import FuelMeter, decode_meter
+from analysis.incident_members import home
 from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
 from analysis.workers import WorkerLooks
 from city.alarms import Alarm, AlarmState
 from city.config import Config
 from city.events import Event, Facet, TripUpdate, VehicleEvent
+from city.incidents import Incident
 from city.messages import FeedCount, WorkerFigures
 from city.store import RejectsKept, Store, StoreDown, StoreRefused, now_ms
 
@@ -51,6 +53,7 @@ class CityState:
 
     picture: Picture = field(default_factory=Picture)
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)  # open, or closed not long ago
     rates: FeedRates = field(default_factory=FeedRates)
     workers: WorkerLooks = field(default_factory=WorkerLooks)
     rejects_kept: RejectsKept | None = None  # None until the store was asked
@@ -128,18 +131,21 @@ class Feed:
 
     def _follow_summary(self) -> None:
         def read(store: Store) -> None:
-            cursor = store.alarm_tip()
+            cursor, incident_cursor = store.alarm_tip(), store.incident_tip()
             alarms = {alarm.id: alarm for alarm in store.alarms()}
+            incidents = {one.id: one for one in store.incidents()}
             samples = _read_samples(store, now_ms() - _SAMPLES_BACK_MS)
             # A meter that begins anew would tell a few minutes' use from a few metres.
             meter = self._meter_of_history(store)
-            self._post(lambda: self._take_summary(alarms, samples, meter))
+            self._post(lambda: self._take_summary(alarms, incidents, samples, meter))
             newest_ms = samples[-1][0] if samples else now_ms() - _SAMPLES_BACK_MS
             counts_due = 0.0
             while not self._stop.is_set():
                 cursor, changed = store.read_alarms(cursor, block_ms=_ALARMS_BLOCK_MS)
-                if changed:
-                    self._post(lambda changed=changed: self._take_alarms(changed))  # type: ignore[misc]
+                # Written together, shown together: an alarm never stands alone for a moment beside its incident.
+                incident_cursor, joined = store.read_incidents(incident_cursor, block_ms=1)
+                if changed or joined:
+                    self._post(lambda changed=changed, joined=joined: self._take_alarms(changed, joined))  # type: ignore[misc]
                 if time.monotonic() >= counts_due:
                     counts_due = time.monotonic() + _COUNTS_EVERY_S
                     feeds = store.counts()
@@ -199,16 +205,25 @@ class Feed:
                 self.state.meter.apply(event)
             self._on_events(events)
 
-    def _take_summary(self, alarms: dict[str, Alarm], samples: list[tuple[int, KpiSample]], meter: FuelMeter) -> None:
+    def _take_summary(
+        self,
+        alarms: dict[str, Alarm],
+        incidents: dict[str, Incident],
+        samples: list[tuple[int, KpiSample]],
+        meter: FuelMeter,
+    ) -> None:
         self.state.alarms = alarms
+        self.state.incidents = incidents
         self.state.meter = meter
         self.state.samples = samples
         self._heard("summary")
         self._on_summary()
 
-    def _take_alarms(self, changed: list[Alarm]) -> None:
+    def _take_alarms(self, changed: list[Alarm], incidents: list[Incident]) -> None:
         for alarm in changed:
             self.state.alarms[alarm.id] = alarm
+        for incident in incidents:
+            self.state.incidents[incident.id] = incident
         self._heard("summary")
         self._on_summary()
 
@@ -231,6 +246,8 @@ class Feed:
         keep_after = now - int(self._config.store.alarms_keep_s * 1000)
         for gone in [i for i, a in state.alarms.items() if a.state is AlarmState.NORMAL and a.updated_ms < keep_after]:
             del state.alarms[gone]
+        for over in forgotten_incidents(state.incidents, keep_after):
+            del state.incidents[over]
         self._heard("summary")
         self._on_summary()
 
@@ -261,6 +278,13 @@ class Feed:
             self.state.store_up = True
             self.state.store_since_ms = now
             self._on_summary()
+
+
+def forgotten_incidents(incidents: Mapping[str, Incident], keep_after_ms: int) -> list[str]:
+    """Incidents that closed before then, but for those whose alarms are in one that is still open."""
+    old = [name for name, one in incidents.items() if one.closed_ms is not None and one.closed_ms < keep_after_ms]
+    kept = {name for name in old if (found := home(name, incidents)) is not None and found.open}
+    return [name for name in old if name not in kept]
 
 
 def _read_samples(store: Store, since_ms: int) -> list[tuple[int, KpiSample]]:

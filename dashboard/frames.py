@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from analysis.incident_members import folded
 from analysis.kpis import camera_state
 from analysis.picture import Camera, Picture, Vehicle
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.events import Mode
+from city.incidents import Incident
 
 UNKNOWN = 255  # of a one-byte column
 AGE_MAX_S = 65535  # of a two-byte column; stands for everything older
@@ -29,6 +31,10 @@ _METRES_A_DEGREE = 111_320.0
 _MPS_TO_KMH = 3.6
 # A list that nobody could read would only cost every screen its transfer.
 ALARMS_SHOWN = 200
+INCIDENTS_SHOWN = 100
+POINTS_SHOWN = 300
+UNSEEN = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED_UNACKNOWLEDGED, AlarmState.LATCHED_UNACKNOWLEDGED})
+_RANK = {priority: rank for rank, priority in enumerate(AlarmPriority)}
 
 
 def mercator(lat: float, lon: float) -> tuple[float, float]:
@@ -190,39 +196,99 @@ def cameras_frame(cameras: Mapping[str, Camera], now_ms: int, stale_after_s: flo
     }
 
 
-def alarms_frame(alarms: Sequence[Alarm], now_ms: int) -> dict[str, Any]:
-    """Open alarms, the most urgent first and the newest first among equals."""
-    order = {priority: rank for rank, priority in enumerate(AlarmPriority)}
-    ranked = sorted(alarms, key=lambda a: (order[a.priority], -a.raised_ms, a.id))
+def alarms_frame(
+    alarms: Sequence[Alarm], now_ms: int, incidents: Mapping[str, Incident] | None = None
+) -> dict[str, Any]:
+    """Open alarms that are in no open incident, the most urgent first and the newest first among equals.
+
+    `total` counts all open alarms, `loose` those in no incident.
+    """
+    loose, _ = folded(alarms, incidents or {})
+    ranked = sorted(loose, key=lambda a: (_RANK[a.priority], -a.raised_ms, a.id))
     return {
         "at": now_ms,
-        "total": len(ranked),
-        "alarms": [
-            {
-                "id": a.id,
-                "rule": a.rule,
-                "priority": a.priority,
-                "source_kind": a.source_kind,
-                "source_id": a.source_id,
-                "state": a.state,
-                "active": a.active,
-                "version": a.version,
-                "raised_ms": a.raised_ms,
-                "cleared_ms": a.cleared_ms,
-                "acknowledged_by": a.acknowledged_by,
-                "assignee": a.assignee,
-                "comments": a.comments,
-                "occurrences": a.occurrences,
-                "lat": a.lat,
-                "lon": a.lon,
-                "district": a.district,
-                "mahalla": a.mahalla,
-                "route": a.route,
-                "values": a.values,
-            }
-            for a in ranked[:ALARMS_SHOWN]
-        ],
+        "total": len(alarms),
+        "loose": len(ranked),
+        "alarms": [alarm_row(alarm) for alarm in ranked[:ALARMS_SHOWN]],
     }
+
+
+def alarm_row(a: Alarm) -> dict[str, Any]:
+    """An alarm as the list shows it."""
+    return {
+        "id": a.id,
+        "rule": a.rule,
+        "priority": a.priority,
+        "source_kind": a.source_kind,
+        "source_id": a.source_id,
+        "state": a.state,
+        "active": a.active,
+        "version": a.version,
+        "raised_ms": a.raised_ms,
+        "cleared_ms": a.cleared_ms,
+        "acknowledged_by": a.acknowledged_by,
+        "assignee": a.assignee,
+        "comments": a.comments,
+        "occurrences": a.occurrences,
+        "lat": a.lat,
+        "lon": a.lon,
+        "district": a.district,
+        "mahalla": a.mahalla,
+        "route": a.route,
+        "values": a.values,
+    }
+
+
+def incidents_frame(
+    incidents: Mapping[str, Incident], alarms: Mapping[str, Alarm], opened: Sequence[Alarm]
+) -> dict[str, Any]:
+    """Open incidents, the most urgent first, and how many of their alarms wait; which those are, is asked for.
+
+    `alarms`: all that are known, `opened`: those of the operator's list. A thousand of one incident cost a row here
+    and `POINTS_SHOWN` places on the map at most.
+    """
+    _, inside = folded(opened, incidents)
+    _, known = folded(alarms.values(), incidents)
+    ranked = sorted(
+        (one for one in incidents.values() if one.open), key=lambda i: (_RANK[i.priority], -i.opened_ms, i.id)
+    )
+    shown = ranked[:INCIDENTS_SHOWN]
+    rows = []
+    points: list[tuple[float, float, int]] = []
+    for one in shown:
+        announced = inside.get(one.id, [])
+        first = alarms.get(one.first_alarm)
+        points += [
+            (round(a.lat, 5), round(a.lon, 5), _RANK[a.priority])
+            for a in announced[: max(0, POINTS_SHOWN - len(points))]
+            if a.lat is not None and a.lon is not None
+        ]
+        rows.append(
+            {
+                "id": one.id,
+                "version": one.version,
+                "rule": one.rule,
+                "common": one.common,
+                "title": one.title,
+                "priority": one.priority,
+                "status": one.status,
+                "opened_ms": one.opened_ms,
+                "last_ms": one.last_ms,
+                "joined": one.alarms,
+                "standing": sum(a.active for a in known.get(one.id, ())),
+                "announced": len(announced),
+                "unseen": sum(a.state in UNSEEN for a in announced),
+                "cases": len(one.cases),
+                "assignee": one.assignee,
+                "district": one.district,
+                "mahalla": one.mahalla,
+                "route": one.route,
+                "lat": one.lat,
+                "lon": one.lon,
+                "first": None if first is None else alarm_row(first),
+            }
+        )
+    return {"incidents_total": len(ranked), "incidents": rows, "points": points}
 
 
 def changed_vehicles(picture: Picture, vehicle_ids: Iterable[str]) -> list[Vehicle]:

@@ -24,7 +24,7 @@ from city.events import CameraEvent, CameraStatus, Event, VehicleEvent
 from city.store import Store, now_ms
 from dashboard.feed import CityState, Feed
 from dashboard.feed_lines import FeedLine, feed_lines, feeds_frame
-from dashboard.frames import VehicleTable, alarms_frame, cameras_frame, changed_vehicles
+from dashboard.frames import VehicleTable, alarms_frame, cameras_frame, changed_vehicles, incidents_frame
 from dashboard.push import Frames, Push
 
 log = structlog.get_logger()
@@ -177,11 +177,20 @@ class Screen:
         self.frames.put("vehicles", self._table.pack(now_ms()))
 
     def _send_alarms(self) -> None:
-        alarms = self.state.open_alarms()
-        shown = tuple(f"{alarm.id}@{alarm.updated_ms}" for alarm in alarms)
+        state = self.state
+        alarms = state.open_alarms()
+        shown = (
+            *(f"{alarm.id}@{alarm.updated_ms}@{alarm.version}" for alarm in alarms),
+            *(f"{one.id}@{one.version}" for one in state.incidents.values()),
+            # Of those that are held back only how many stand is shown: any change of one counts.
+            str(sum(alarm.version for alarm in state.alarms.values())),
+        )
         if shown != self._alarms_sent:
             self._alarms_sent = shown
-            self.frames.put("alarms", alarms_frame(alarms, now_ms()))
+            now = now_ms()
+            # One frame: an alarm must never be in both, or in neither, for a moment.
+            folded = incidents_frame(state.incidents, state.alarms, alarms)
+            self.frames.put("alarms", {**alarms_frame(alarms, now, state.incidents), **folded})
 
     def _send_summary(self) -> None:
         state, now = self.state, now_ms()

@@ -1,7 +1,7 @@
 """Overload: a vehicle carries more than its capacity for longer than a stop's crush.
 
 Hysteresis (raised at `load_max`, cleared at `load_clear`) and an on-delay keep one full stop from
-becoming an alarm and a full vehicle from chattering (ISA-18.2 §16: deadband and delay).
+becoming an alarm and a full vehicle from chattering (ISA-18.2-2016, clause 10: deadband and delay).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Something that lasts at one vehicle: what on-delay, deadband and end have in common (ISA-18.2 clause 16).
+"""Something that lasts at one vehicle: what on-delay, deadband and end have in common (ISA-18.2-2016, clause 10).
 
 A spell begins when its condition is seen, becomes an alarm when it is still seen after the on-delay, and ends when
 the opposite is seen or the vehicle is not heard for long. Time alone never makes an alarm: a vehicle that was fast

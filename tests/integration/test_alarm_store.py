@@ -140,7 +140,9 @@ LINE = IncidentEntry(incident=OPENED.id, version=1, deed=Deed.OPEN, at_ms=NOW)
 def test_an_incident_its_timeline_and_its_alarms_are_written_together(store: Store) -> None:
     joined = replace(RISEN, incident=OPENED.id)
     written = AlarmCommit(
-        alarms=[Changed(None, joined)], incidents=[ChangedIncident(None, OPENED)], entries=[LINE, replace(LINE, at_ms=1)]
+        alarms=[Changed(None, joined)],
+        incidents=[ChangedIncident(None, OPENED)],
+        entries=[LINE, replace(LINE, at_ms=1)],
     )
     assert not store.commit_alarms(written, keep_s=60)
     assert (store.incidents(), store.incident(OPENED.id), store.alarms()) == ([OPENED], OPENED, [joined])

@@ -98,7 +98,9 @@ class City:
 
     def expected(self) -> dict[str, list[tuple[Action, int, int]]]:
         """The same by one reader that was never disturbed."""
-        detection = Detection(self._config.alarms, self._config.kpis.capacity_default, Clock(UTC))
+        detection = Detection(
+            self._config.alarms, self._config.kpis.capacity_default, Clock(UTC), joining=self._config.incidents
+        )
         for event in self.said:
             detection.apply([(event, False)])
         detection.tick(now_ms())

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.alarm_load import DAY_MS, RECOMMENDED_SHARE, WINDOW_MS, AlarmLoad, LoadReport
+from analysis.alarm_load import DAY_MS, WINDOW_MS, AlarmLoad
+from analysis.alarm_load_report import RECOMMENDED_SHARE, LoadReport
 from city.alarms import Action, AlarmPriority, AlarmState, Transition
 from city.i18n import LANGUAGES, translator
 

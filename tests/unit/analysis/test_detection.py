@@ -9,15 +9,18 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from analysis.detection import Detection
 from analysis.detectors.seen import FeedSeen
 from analysis.schedule import Clock
 from city.alarms import Act, Action, Alarm, AlarmState, Transition
-from city.events import CameraEvent, CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition
+from city.events import CameraEvent, CameraStatus, Case, Event, FuelReading, PassengerCount, VehiclePosition
+from city.incidents import Deed, Incident, IncidentEntry
 from city.messages import FeedCount
 from city.rules import Alarms
 from city.rules.cameras import CameraAlert, CameraOffline
+from city.rules.incidents import Incidents, JoinRule
 from city.rules.rule import Hours
 from city.rules.system import FeedSilent
 from city.rules.transport import FuelDrop, Overload
@@ -31,12 +34,22 @@ RULES: dict[str, Any] = {
     "feed_silent": FeedSilent(silent_after_s={"hfp": 15}),
 }
 
+# Of one source within a minute, and the first of any that follow each other closely.
+JOINING = Incidents(
+    rules={
+        "source": JoinRule(together=("source",), within_s=60, at_least=2),
+        "kind": JoinRule(together=("rule",), within_s=20, at_least=3, cases=("*",)),
+    }
+)
+
 
 @dataclass
 class Kept:
     """What a store has after each commit: alarms, memory, and the log for ever."""
 
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    entries: list[IncidentEntry] = field(default_factory=list)
     memory: dict[str, bytes] = field(default_factory=dict)
     log: list[Transition] = field(default_factory=list)
     at: int = 0
@@ -51,6 +64,10 @@ class Kept:
             else:
                 self.alarms[one.id] = after
         self.log += detection.book.transitions()
+        self.entries += detection.incidents.entries()
+        for known, incident in detection.incidents.changes():
+            assert self.incidents.get(incident.id) == known, "written over what the store has"
+            self.incidents[incident.id] = incident
         kept, gone = detection.changed_memory()
         self.memory.update(kept)
         for name in gone:
@@ -60,7 +77,7 @@ class Kept:
 
     def start(self, **rules: Any) -> Detection:
         detection = fresh(**rules)
-        detection.book.restore(self.alarms.values())
+        detection.restore(list(self.alarms.values()), list(self.incidents.values()))
         detection.remember(self.memory)
         return detection
 
@@ -71,7 +88,7 @@ def feed(last_s: float, now_s: float) -> FeedSeen:
 
 
 def fresh(**rules: Any) -> Detection:
-    return Detection(Alarms(**{**RULES, **rules}), 80, Clock(UTC))
+    return Detection(Alarms(**{**RULES, **rules}), 80, Clock(UTC), joining=JOINING)
 
 
 def scenario(seed: int, seconds: int = 250) -> list[list[Event]]:
@@ -133,10 +150,54 @@ def test_killed_at_any_moment_no_transition_is_lost_or_told_twice(seed: int, liv
     kept.commit(detection, len(batches))
     assert told(kept.log) == told(whole.log)
     assert kept.alarms == whole.alarms
+    assert {name: gist(one) for name, one in kept.incidents.items()} == {
+        name: gist(one) for name, one in whole.incidents.items()
+    }
+    joined = sum(entry.values["alarms"] for entry in kept.entries if entry.deed is Deed.JOIN)  # type: ignore[misc]
+    assert joined == sum(one.alarms for one in kept.incidents.values()) == len(joins(kept.log))
 
 
-def fire(at_s: int, phase: str | None = None, **given: Any) -> CameraEvent:
-    return CameraEvent(camera_id="cam", kind="fire", phase=phase, measured_ms=at_s * S, received_ms=at_s * S, **given)
+def gist(incident: Incident) -> Incident:
+    """Without what tells how often it was written."""
+    return replace(incident, version=0, last_ms=0, updated_ms=0)
+
+
+def joins(log: list[Transition]) -> list[Transition]:
+    return [one for one in log if one.action is Action.JOIN]
+
+
+def test_alarms_that_belong_together_are_told_so_with_the_rule_that_joined_them() -> None:
+    detection = fresh()
+    detection.apply([(fire(1), False), (fire(2, kind="smoke"), False)])
+    first, second = joins(list(detection.book.transitions()))
+    assert (first.alarm, second.alarm) == ("camera_alert:cam|fire", "camera_alert:cam|smoke")
+    assert first.reason == "source"
+    assert first.text == detection.book.alarms[second.alarm].incident == "19700101-001"
+
+
+def test_what_is_only_recorded_is_in_no_incident() -> None:
+    detection = fresh(camera_alert=CameraAlert(priority="journal"))
+    detection.apply([(fire(1), False), (fire(2, kind="smoke"), False)])
+    assert not detection.incidents.changed
+
+
+def test_a_case_joins_while_it_stands_and_once() -> None:
+    def case(at_s: int, status: str = "open") -> Case:
+        return Case(source="112", case_id="7", category="fire", status=status, measured_ms=at_s * S, received_ms=0)
+
+    detection = Detection(
+        Alarms(**RULES),
+        80,
+        Clock(UTC),
+        joining=Incidents(rules={"any": JoinRule(alarms=("camera_alert",), at_least=1, cases=("*",))}),
+    )
+    detection.apply([(fire(1), False), (case(2, "closed"), False), (case(3), False), (case(4), False)])
+    ((_, incident),) = detection.incidents.changes()
+    assert (incident.alarms, incident.cases) == (1, ("112|7",))
+
+
+def fire(at_s: int, phase: str | None = None, kind: str = "fire", **given: Any) -> CameraEvent:
+    return CameraEvent(camera_id="cam", kind=kind, phase=phase, measured_ms=at_s * S, received_ms=at_s * S, **given)
 
 
 def states(detection: Detection) -> dict[str, AlarmState]:
