@@ -100,7 +100,7 @@ def measures(report: LoadReport) -> tuple[Measure, ...]:
         _measure("stale", len(report.stale), 4),
     ]
     urgent = allowed = 0.0
-    for priority in reversed(RECOMMENDED_SHARE):
+    for priority in ("critical", "high", "medium", "low"):
         urgent += report.priority_share[priority]
         allowed += RECOMMENDED_SHARE[priority]
         # Of the lowest there cannot be too many.

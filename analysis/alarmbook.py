@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 from msgspec.structs import replace
 
+from analysis.alarm_index import AlarmIndex
 from analysis.alarm_states import NotAllowed, apply, transition_of
 from analysis.detectors.finding import Change, Finding
 from analysis.picture import Picture
@@ -39,24 +40,29 @@ class _Happened(Struct, frozen=True):
 class AlarmBook:
     """Alarms by id."""
 
-    alarms: dict[str, Alarm] = field(default_factory=dict)
+    alarms: dict[str, Alarm] = field(default_factory=dict)  # to be read
+    index: AlarmIndex = field(default_factory=AlarmIndex)
     _stored: dict[str, Alarm | None] = field(default_factory=dict)  # of those that changed: as the store has them
     _happened: dict[str, list[_Happened]] = field(default_factory=dict)
     _transitions: list[Transition] = field(default_factory=list)
 
     def restore(self, alarms: Iterable[Alarm]) -> None:
         """Know these alarms, as the store has them."""
-        self.alarms.update({alarm.id: alarm for alarm in alarms})
+        for alarm in alarms:
+            self._put(alarm.id, alarm)
 
     def learn(self, alarms: Iterable[Alarm]) -> None:
         """What others made of alarms; of one that changed here too, `rebase` will tell."""
         for alarm in alarms:
             known = self.alarms.get(alarm.id)
             if alarm.id not in self._stored and known is not None and alarm.version > known.version:
-                self.alarms[alarm.id] = alarm
+                self._put(alarm.id, alarm)
 
-    def take(self, finding: Finding, rule: Rule, place: Place) -> Alarm | None:
-        """The alarm as the finding leaves it, None if it changes nothing."""
+    def take(self, finding: Finding, rule: Rule, place: Place, *, suppressed_by: str = "") -> Alarm | None:
+        """The alarm as the finding leaves it, None if it changes nothing.
+
+        With a reason in `suppressed_by` it is suppressed before it rises: it is never announced, not for a moment.
+        """
         known = self.alarms.get(finding.alarm_id)
         action = {Change.RAISE: Action.RISE, Change.CLEAR: Action.CLEAR, Change.UPDATE: None}[finding.change]
         if known is None and action is not Action.RISE:
@@ -76,6 +82,9 @@ class AlarmBook:
                 wants_acknowledgement=rule.acknowledge,
                 **{name: getattr(place, name) for name in Place.__struct_fields__},
             )
+        if suppressed_by and action is Action.RISE and not alarm.active:
+            hold = Act(action=Action.SUPPRESS, at_ms=finding.at_ms, reason=suppressed_by)
+            alarm = self._happen(_Happened(alarm, hold, {}, finding.at_ms)) or alarm
         act = None if action is None else Act(action=action, at_ms=finding.at_ms, values=finding.values)
         return self._happen(_Happened(alarm, act, finding.values, finding.at_ms))
 
@@ -111,10 +120,7 @@ class AlarmBook:
         """Say what happened again, of alarms that operators have changed meanwhile: as the store has them now."""
         happened = self._happened
         for name, alarm in found.items():
-            if alarm is None:
-                self.alarms.pop(name, None)
-            else:
-                self.alarms[name] = alarm
+            self._put(name, alarm)
         mine = {name for name in self._stored if name not in found}
         kept = [one for one in self._transitions if one.alarm in mine]
         self._stored = {name: stored for name, stored in self._stored.items() if name in mine}
@@ -133,7 +139,7 @@ class AlarmBook:
         for alarm in list(self.alarms.values()):
             if alarm.state is AlarmState.NORMAL and alarm.updated_ms < cleared_before_ms:
                 self._stored.setdefault(alarm.id, alarm)
-                del self.alarms[alarm.id]
+                self._put(alarm.id, None)
 
     def _happen(self, one: _Happened) -> Alarm | None:
         before, act = one.alarm, one.act
@@ -149,8 +155,15 @@ class AlarmBook:
             after = replace(before, updated_ms=one.at_ms, values=one.values)
         self._stored.setdefault(after.id, stored)
         self._happened.setdefault(after.id, []).append(one)
-        self.alarms[after.id] = after
+        self._put(after.id, after)
         return after
+
+    def _put(self, name: str, alarm: Alarm | None) -> None:
+        self.index.moved(self.alarms.get(name), alarm)
+        if alarm is None:
+            self.alarms.pop(name, None)
+        else:
+            self.alarms[name] = alarm
 
 
 _OF_OPERATORS = (

@@ -22,11 +22,13 @@ from analysis.incidents import IncidentBook, Member, alarm_member, case_member
 from analysis.picture import Picture
 from analysis.routes import Routes
 from analysis.schedule import Clock, in_hours
+from analysis.suppression import Suppression
 from city.alarms import Act, Action, Alarm, AlarmPriority, Hold
 from city.events import CameraEvent, Case, Event
 from city.incidents import Incident
 from city.rules import Alarms
 from city.rules.incidents import Incidents
+from city.rules.nuisance import Nuisance
 from city.rules.rule import Rule
 
 log = structlog.get_logger()
@@ -52,7 +54,9 @@ class Detection:
     picture: Picture = field(default_factory=Picture)
     ticked_ms: int = 0
     joining: Incidents = field(default_factory=Incidents)
+    nuisance: Nuisance = field(default_factory=Nuisance)
     incidents: IncidentBook = field(init=False)
+    suppression: Suppression = field(init=False)
     _city: City = field(init=False)
     _states: dict[Name, Struct] = field(default_factory=dict)
     _waiting: set[Name] = field(default_factory=set)
@@ -61,6 +65,8 @@ class Detection:
 
     def __post_init__(self) -> None:
         self.incidents = IncidentBook(self.joining, self.clock)
+        explained_by = {name: cast("Rule", getattr(self.rules, name)).suppressed_by for name in _BY_RULE}
+        self.suppression = Suppression(self.nuisance, explained_by, self.book.index)
         self._city = City(self.picture, self.routes, self.capacity_default, 0)
         for detector in DETECTORS:
             rule = cast("Rule", getattr(self.rules, detector.rule))
@@ -141,11 +147,22 @@ class Detection:
                 return
             if rule.hours and not in_hours(rule.hours, self.clock, finding.at_ms):
                 return
-        alarm = self.book.take(finding, rule, place)
+        known, why = self.book.alarms.get(finding.alarm_id), ""
+        if finding.change is Change.RAISE and (known is None or not known.active):
+            priority = finding.priority or AlarmPriority(rule.priority)
+            why = self.suppression.rise(finding.alarm_id, finding.rule, priority, finding.at_ms)
+        stood = self.book.index.stands(finding.rule)
+        alarm = self.book.take(finding, rule, place, suppressed_by=why)
         if alarm is not None and finding.change is Change.RAISE and alarm.priority is not AlarmPriority.JOURNAL:
             self._join(alarm_member(alarm, rule.agency), finding.at_ms)
-        if alarm is not None and finding.change is not Change.UPDATE:
-            self._suppress(alarm.rule, finding.at_ms)
+        if alarm is None or finding.change is Change.UPDATE:
+            return
+        if finding.change is Change.CLEAR:
+            self.suppression.cleared(alarm.id, finding.at_ms)
+        elif alarm.announced:
+            self.suppression.announced(finding.at_ms)
+        if self.book.index.stands(alarm.rule) != stood:
+            self._suppress(self.suppression.touched(alarm.rule), finding.at_ms)
 
     def _case(self, case: Case) -> None:
         # What stood before the events that are read is no news.
@@ -159,25 +176,19 @@ class Detection:
 
     # --- by the engine ----------------------------------------------------------------------------
 
-    def _suppress(self, risen: str, at_ms: int) -> None:
-        """Suppress by design what another rule's alarm explains, and end that with the alarm."""
-        for name, rule in ((name, cast("Rule", getattr(self.rules, name))) for name in _BY_RULE):
-            if risen != name and risen not in rule.suppressed_by:
-                continue
-            because = next((one for one in rule.suppressed_by if self._stands(one)), None)
-            for alarm in [alarm for alarm in self.book.alarms.values() if alarm.rule == name]:
-                if because is not None:
-                    self.book.act(alarm, Act(action=Action.SUPPRESS, at_ms=at_ms, reason=because))
-                elif alarm.suppressed is not None:
-                    self.book.act(alarm, Act(action=Action.UNSUPPRESS, at_ms=at_ms))
-
-    def _stands(self, rule: str) -> bool:
-        return any(alarm.rule == rule and alarm.active for alarm in self.book.alarms.values())
+    def _suppress(self, names: Iterable[str], at_ms: int) -> None:
+        """Suppress by design what something explains now, and end that where nothing does any more."""
+        for alarm in (self.book.alarms[name] for name in names):
+            if why := self.suppression.why(alarm):
+                self.book.act(alarm, Act(action=Action.SUPPRESS, at_ms=at_ms, reason=why))
+            elif alarm.suppressed is not None:
+                self.book.act(alarm, Act(action=Action.UNSUPPRESS, at_ms=at_ms))
 
     def _let_go(self, now_ms: int) -> None:
         """End holds whose time is over, and announce again what is acknowledged for too long."""
-        for known in list(self.book.alarms.values()):
-            alarm = known
+        self._suppress((name for name in self.suppression.let_go(now_ms) if name in self.book.alarms), now_ms)
+        for name in self.book.index.timed():
+            alarm = self.book.alarms[name]
             if _over(alarm.shelved, now_ms):
                 alarm = self.book.act(alarm, Act(action=Action.UNSHELVE, at_ms=now_ms)) or alarm
             if _over(alarm.out_of_service, now_ms):
@@ -208,6 +219,7 @@ class Detection:
 
     def remember(self, memory: Mapping[str, bytes]) -> None:
         """Take up what `changed_memory` gave; what this version does not understand is left out and told."""
+        self.suppression.remember(memory)
         for name, value in memory.items():
             rule, _, key = name.partition(":")
             if rule not in _BY_RULE:
@@ -232,8 +244,7 @@ class Detection:
 
     def changed_memory(self) -> tuple[dict[str, bytes], list[str]]:
         """What to keep since the last `written`, and what to forget."""
-        kept: dict[str, bytes] = {}
-        gone: list[str] = []
+        kept, gone = self.suppression.changed_memory()
         for rule, key in self._dirty:
             state = self._states.get((rule, key))
             if state is None:
@@ -245,6 +256,7 @@ class Detection:
     def written(self) -> None:
         """The store has it all."""
         self._dirty.clear()
+        self.suppression.written()
         self.book.written()
         self.incidents.written()
 

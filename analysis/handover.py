@@ -1,7 +1,7 @@
 """What the next shift must know: a summary of alarms, incidents, promises, feeds and load, as of one moment.
 
-ISA-18.2-2016, clause 14 (operation): what is shelved or out of service, and the alarms that stand, belong into a shift
-hand-over. Incidents, promises and feeds are ours.
+What ISA-18.2 calls shelved, suppressed by design and out of service stands in it one by one: who has just come cannot
+see it anywhere else.
 """
 
 from __future__ import annotations
@@ -140,6 +140,9 @@ def _incidents(incidents: Sequence[Incident], since_ms: int) -> tuple[IncidentLi
             id=one.id,
             rule=one.rule,
             title=one.title,
+            common=one.common,
+            district=one.district,
+            mahalla=one.mahalla,
             status=one.status,
             priority=one.priority,
             assignee=one.assignee,

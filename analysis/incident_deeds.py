@@ -132,7 +132,9 @@ def begin(
         route=first.route if first else None,
         version=0,
     )
-    values: Values = {"alarms": len(alarms)} | ({"from": out_of} if out_of else {})
+    values: Values = {"alarms": len(alarms)}
+    if out_of:
+        values["from"] = out_of
     return _signed(made, _as(act, Deed.OPEN), out_of, values)
 
 

@@ -20,6 +20,8 @@
   let fleet = null; // the decoded newest vehicles frame
   let cameras = null;
   let alarms = [];
+  let incidents = { incidents: [], points: [] }; // with places of their alarms
+  let focus = null; // on an incident's page: {id, points} to be shown instead of all that is open
   let selection = markaz.memory.get("selection");
   let hovered = null;
   let layer = null;
@@ -85,6 +87,13 @@
   });
   markaz.on("alarms", function (frame) {
     alarms = frame.alarms;
+    incidents = { incidents: frame.incidents || [], points: frame.points || [] };
+    draw();
+  });
+  markaz.on("focus", function (next) {
+    const other = next && (!focus || focus.id !== next.id || !focus.points.length);
+    focus = next;
+    if (other) look();
     draw();
   });
   markaz.on("areas", function () {
@@ -354,42 +363,96 @@
     return alarm.lat === null || alarm.lat === undefined ? null : worldOf(alarm.lat, alarm.lon);
   }
 
-  function paintAlarms(view) {
+  function shapeOf(pen, priority, x, y, r) {
+    pen.beginPath();
+    if (priority === "critical") {
+      pen.moveTo(x, y - r * 1.15);
+      pen.lineTo(x + r * 1.15, y);
+      pen.lineTo(x, y + r * 1.15);
+      pen.lineTo(x - r * 1.15, y);
+    } else if (priority === "high") {
+      pen.moveTo(x, y - r);
+      pen.lineTo(x + r * 1.1, y + r * 0.9);
+      pen.lineTo(x - r * 1.1, y + r * 0.9);
+    } else if (priority === "medium") {
+      pen.rect(x - r * 0.85, y - r * 0.85, r * 1.7, r * 1.7);
+    } else {
+      pen.arc(x, y, r * 0.9, 0, 2 * Math.PI);
+    }
+    pen.closePath();
+  }
+
+  function paintSign(view, priority, where, ring) {
+    const point = screenOf(view, where);
+    if (!inside(view, point, 30)) return;
     const pen = view.pen;
+    const r = 8 * view.ui;
+    const y = point[1] - 15 * view.ui;
+    const colour = view.lost ? colours.stale : colours[priority];
+    shapeOf(pen, priority, point[0], y, r);
+    pen.fillStyle = colour;
+    pen.strokeStyle = colours.halo;
+    pen.lineWidth = 2 * view.ui;
+    pen.stroke();
+    pen.fill();
+    pen.fillStyle = colours.halo;
+    pen.font = "700 " + 10.5 * view.ui + "px system-ui, sans-serif";
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.fillText(String(markaz.PRIORITIES.indexOf(priority) + 1), point[0], y + (priority === "high" ? 2 : 0.5) * view.ui);
+    if (!ring) return;
+    // An incident: the sign of an alarm within a ring.
+    pen.beginPath();
+    pen.arc(point[0], y, r * 1.75, 0, 2 * Math.PI);
+    pen.strokeStyle = colour;
+    pen.lineWidth = 1.6 * view.ui;
+    pen.stroke();
+  }
+
+  /* The places of an incident's alarms: small, without a number, because there may be hundreds. */
+  function paintPoints(view, points) {
+    const pen = view.pen;
+    const r = 3.4 * view.ui;
+    pen.lineWidth = 1.2 * view.ui;
+    pen.strokeStyle = colours.halo;
+    points.forEach(function (one) {
+      const point = screenOf(view, worldOf(one[0], one[1]));
+      if (!inside(view, point, 10)) return;
+      const priority = markaz.PRIORITIES[one[2]] || "low";
+      shapeOf(pen, priority, point[0], point[1], r);
+      pen.fillStyle = view.lost ? colours.stale : colours[priority];
+      pen.stroke();
+      pen.fill();
+    });
+  }
+
+  function paintAlarms(view) {
+    if (focus) {
+      paintPoints(view, focus.points);
+      return;
+    }
+    paintPoints(view, incidents.points);
     for (let at = alarms.length - 1; at >= 0; at--) {
       const alarm = alarms[at];
       if (alarm.priority === "low") continue; // its camera shows it already
       const where = pointOfAlarm(alarm);
-      if (!where) continue;
-      const point = screenOf(view, where);
-      if (!inside(view, point, 30)) continue;
-      const r = 8 * view.ui;
-      const y = point[1] - 15 * view.ui;
-      pen.beginPath();
-      if (alarm.priority === "critical") {
-        pen.moveTo(point[0], y - r * 1.15);
-        pen.lineTo(point[0] + r * 1.15, y);
-        pen.lineTo(point[0], y + r * 1.15);
-        pen.lineTo(point[0] - r * 1.15, y);
-      } else if (alarm.priority === "high") {
-        pen.moveTo(point[0], y - r);
-        pen.lineTo(point[0] + r * 1.1, y + r * 0.9);
-        pen.lineTo(point[0] - r * 1.1, y + r * 0.9);
-      } else {
-        pen.rect(point[0] - r * 0.85, y - r * 0.85, r * 1.7, r * 1.7);
-      }
-      pen.closePath();
-      pen.fillStyle = view.lost ? colours.stale : colours[alarm.priority];
-      pen.strokeStyle = colours.halo;
-      pen.lineWidth = 2 * view.ui;
-      pen.stroke();
-      pen.fill();
-      pen.fillStyle = colours.halo;
-      pen.font = "700 " + 10.5 * view.ui + "px system-ui, sans-serif";
-      pen.textAlign = "center";
-      pen.textBaseline = "middle";
-      pen.fillText(String(markaz.PRIORITIES.indexOf(alarm.priority) + 1), point[0], y + (alarm.priority === "high" ? 2 : 0.5) * view.ui);
+      if (where) paintSign(view, alarm.priority, where, false);
     }
+    for (let at = incidents.incidents.length - 1; at >= 0; at--) {
+      const incident = incidents.incidents[at];
+      if (incident.announced && incident.lat !== null) paintSign(view, incident.priority, worldOf(incident.lat, incident.lon), true);
+    }
+  }
+
+  /* Show all of what is in focus: once, so that it never jumps under somebody who looks around. */
+  function look() {
+    if (!focus || !focus.points.length || !map || !layer) return;
+    map.fitBounds(
+      focus.points.map(function (one) {
+        return [one[0], one[1]];
+      }),
+      { animate: false, padding: [40, 40], maxZoom: 15 },
+    );
   }
 
   function paintLabels(view) {
@@ -663,12 +726,13 @@
           interactive = props.restore;
           indicator = (interactive && markaz.memory.get("indicator")) || "load";
           if (!interactive) selection = null;
-          const view = props.restore && markaz.memory.get("view");
+          const view = props.restore && !props.focus && markaz.memory.get("view");
           if (view) map.setView([view.lat, view.lon], view.zoom, { animate: false });
           else map.fitBounds(props.bounds, { animate: false, padding: [8, 8] });
-          if (props.restore) remember(map);
+          if (props.restore && !props.focus) remember(map);
           layer = new CityLayer();
           map.addLayer(layer);
+          look();
           LAYERS.forEach(function (name) {
             togglePane(name, !isHidden(name));
           });

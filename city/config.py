@@ -19,6 +19,7 @@ from city.checked import Section
 from city.notices import Notices
 from city.rules import Alarms
 from city.rules.incidents import Incidents
+from city.rules.nuisance import Nuisance
 from city.settings import CityProfile, Feeds, History, Http, Ingest, Kpis, Live, Mqtt, Redis, Simulator, Store
 
 ENV_PREFIX = "MARKAZ_"
@@ -44,6 +45,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     feeds: Feeds = Feeds()
     alarms: Alarms = Alarms()
+    nuisance: Nuisance = Nuisance()
     incidents: Incidents = Incidents()
     notices: Notices = Notices()
     kpis: Kpis = Kpis()

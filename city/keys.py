@@ -171,6 +171,30 @@ NAMES: tuple[Name, ...] = (
         "one entry a line of an incident's timeline: `entry` JSON",
     ),
     Name(
+        "markaz:{<city>}:shift",
+        "string",
+        "for ever",
+        "dashboard",
+        "dashboard",
+        "the present shift, with a hand-over that only one has signed, JSON",
+    ),
+    Name(
+        "markaz:{<city>}:shift_log",
+        "stream",
+        "for ever",
+        "dashboard",
+        "dashboard",
+        "one entry a line that an operator wrote: `line` JSON",
+    ),
+    Name(
+        "markaz:{<city>}:shifts",
+        "stream",
+        "for ever",
+        "dashboard",
+        "dashboard",
+        "one entry a hand-over that both have signed, entry id = its number: `handover` JSON",
+    ),
+    Name(
         "markaz:{<city>}:outbox:<receiver>",
         "stream",
         "until the receiver has it",
@@ -318,6 +342,15 @@ class Keys:
 
     def incident_log(self) -> str:
         return f"{self._city}incident_log"
+
+    def shift(self) -> str:
+        return f"{self._city}shift"
+
+    def shift_log(self) -> str:
+        return f"{self._city}shift_log"
+
+    def shifts(self) -> str:
+        return f"{self._city}shifts"
 
     def outbox(self, receiver: str) -> str:
         return f"{self._city}outbox:{receiver}"

@@ -133,6 +133,7 @@ class Notices(Section):
     mail: Mail = Mail()
     receivers: Mapping[ReceiverName, Receiver] = Field(default={})
     escalation: tuple[EscalationStep, ...] = ()
+    mqtt: bool = True  # every announced alarm as a retained message on a topic of its own
     sending: Sending = Sending()
 
     @field_validator("web")

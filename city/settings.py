@@ -160,6 +160,7 @@ class Live(Section):
 class Simulator(Section):
     vehicles: Annotated[int, Field(ge=1, le=100000)] = 300
     cameras: Annotated[int, Field(ge=0, le=100000)] = 240
+    sensors: Annotated[int, Field(ge=0, le=100000)] = 120
     rate_hz: Positive = 1
     speed: Positive = 1
     seed: int = 1

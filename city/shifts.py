@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from city.alarms import AlarmPriority
@@ -54,7 +56,10 @@ class IncidentLine(Struct, frozen=True, kw_only=True):
 
     id: str
     rule: str
-    title: str
+    title: str  # an operator's; empty: the rule's words
+    common: Mapping[str, str]  # what its members have in common
+    district: str | None
+    mahalla: str | None
     status: IncidentStatus
     priority: AlarmPriority
     assignee: str

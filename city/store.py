@@ -22,7 +22,9 @@ from city.events import EVENT_TYPES, Event, Facet
 from city.keys import Keys
 from city.link import IN_MEMORY, Durability, Link, Pending, StoreDown, StoreFenced, StoreMismatch, StoreRefused
 from city.messages import FeedCount, Reading, Reject, RejectReason, WorkerFigures
+from city.outbox_store import OutboxStore
 from city.reject_store import RejectsKept, RejectStore, StoredReject
+from city.shift_store import ShiftStore
 from city.streams import Streams
 
 __all__ = ["RejectsKept", "Store", "StoreDown", "StoreFenced", "StoreMismatch", "StoreRefused", "StoredReject"]
@@ -79,7 +81,7 @@ class Sent:
         return found
 
 
-class Store(RejectStore, AlarmStore):
+class Store(RejectStore, AlarmStore, OutboxStore, ShiftStore):
     """The city's store. Every method raises StoreDown or StoreRefused."""
 
     def __init__(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import Response
+from msgspec import Struct, to_builtins
 from msgspec import json as msgspec_json
+
+from city.rfc3339 import rfc3339
+
+__all__ = ["Cursor", "Json", "Limit", "as_json", "json_answer", "rfc3339"]
 
 Json = dict[str, Any]
 Limit = Annotated[int, Query(ge=1, le=2000, description="Entries a page")]
@@ -18,6 +22,20 @@ def json_answer(body: Json) -> Response:
     return Response(msgspec_json.encode(body), media_type="application/json")
 
 
-def rfc3339(ms: int) -> str:
-    """Epoch milliseconds as UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def as_json(value: Struct) -> Json:
+    """A Struct as the API tells it: `…_ms` are times there, `…_at` (and `at`) of RFC 3339 here."""
+    found: Json = _told(to_builtins(value))
+    return found
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict(_named(name, one) for name, one in value.items())
+    return [_told(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _named(name: str, value: Any) -> tuple[str, Any]:
+    if not name.endswith("_ms"):
+        return name, _told(value)
+    told = "at" if name == "at_ms" else f"{name.removesuffix('_ms')}_at"
+    return told, None if value is None else rfc3339(value)

@@ -14,14 +14,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from analysis.alarm_json import alarm_json, transition_json
 from analysis.alarm_states import NotAllowed
-from city.alarms import Act, Action, Alarm, Hold, Transition
+from city.alarms import Act, Action, Alarm
 from city.config import Config
 from city.store import StoreDown, now_ms
-from dashboard.answers import Cursor, Json, Limit, json_answer, rfc3339
+from dashboard.answers import Cursor, Limit, json_answer, rfc3339
 from dashboard.operators import ChangedMeanwhile, UnknownAlarm, operate
 from dashboard.problems import Problem
 from dashboard.screen import Screen
+
+__all__ = ["add_routes", "alarm_json", "transition_json"]
 
 T = TypeVar("T")
 AlarmId = Annotated[str, Path(max_length=300, description="`<rule>:<key>`")]
@@ -126,57 +129,3 @@ async def _ask(question: Callable[[], T]) -> T:
         return await run_in_threadpool(question)
     except StoreDown as error:
         raise Problem(503, "The store does not answer", str(error)) from None
-
-
-def alarm_json(alarm: Alarm) -> Json:
-    return {
-        "id": alarm.id,
-        "version": alarm.version,
-        "rule": alarm.rule,
-        "priority": alarm.priority,
-        "state": alarm.state,
-        "active": alarm.active,
-        "source": {"kind": alarm.source_kind, "id": alarm.source_id},
-        "raised_at": _at(alarm.raised_ms),
-        "updated_at": _at(alarm.updated_ms),
-        "cleared_at": _at(alarm.cleared_ms),
-        "acknowledged_at": _at(alarm.acknowledged_ms),
-        "acknowledged_by": alarm.acknowledged_by or None,
-        "shelved": _hold(alarm.shelved),
-        "suppressed": _hold(alarm.suppressed),
-        "out_of_service": _hold(alarm.out_of_service),
-        "occurrences": alarm.occurrences,
-        "assignee": alarm.assignee or None,
-        "comments": alarm.comments,
-        "lat": alarm.lat,
-        "lon": alarm.lon,
-        "district": alarm.district,
-        "mahalla": alarm.mahalla,
-        "route": alarm.route,
-        "values": alarm.values,
-    }
-
-
-def transition_json(one: Transition) -> Json:
-    return {
-        "at": rfc3339(one.at_ms),
-        "action": one.action,
-        "before": one.before,
-        "after": one.after,
-        "version": one.version,
-        "by": one.by or None,
-        "reason": one.reason or None,
-        "until": _at(one.until_ms),
-        "text": one.text or None,
-        "values": one.values,
-    }
-
-
-def _hold(hold: Hold | None) -> Json | None:
-    if hold is None:
-        return None
-    return {"since": rfc3339(hold.since_ms), "until": _at(hold.until_ms), "by": hold.by or None, "reason": hold.reason}
-
-
-def _at(ms: int | None) -> str | None:
-    return None if not ms else rfc3339(ms)

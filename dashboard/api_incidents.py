@@ -6,7 +6,7 @@ done on the newest one; for the others a newer version means 409 and nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -18,11 +18,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from analysis.alarm_states import NotAllowed
 from analysis.incident_deeds import IncidentAct
 from analysis.incident_members import home, names_of
+from analysis.incident_timeline import Line
+from analysis.incident_timeline import timeline as timeline_of
 from analysis.schedule import Clock
 from city.alarms import Act, Action, Alarm
 from city.config import Config
 from city.events import Case
-from city.incidents import Deed, Incident, IncidentEntry
+from city.incidents import Deed, Incident
 from city.store import Store, StoreDown, now_ms
 from dashboard.answers import Cursor, Json, Limit, json_answer, rfc3339
 from dashboard.api_alarms import alarm_json, transition_json
@@ -131,9 +133,10 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
             (a for a in screen.state.alarms.values() if a.incident in names), key=lambda a: (-a.raised_ms, a.id)
         )
         body = incident_json(found, members)
+        body["known"] = len(members)
         body["alarms"] = [alarm_json(a) for a in members[:limit]]
         body["known_cases"] = [case_json(c) for key in found.cases if (c := screen.state.picture.cases.by_key.get(key))]
-        ids = {a.id: a for a in members}
+        ids = {a.id for a in members}
         body["timeline"] = await _ask(lambda: _timeline(screen.store, names, ids, timeline)) if timeline else []
         return json_answer({"as_of": rfc3339(now_ms()), **body})
 
@@ -174,9 +177,10 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
         if verb == "acknowledge":
             waiting = [a for a in state.alarms.values() if a.incident in names and a.state in UNSEEN]
             tick = Act(action=Action.ACKNOWLEDGE, at_ms=now, by=by)
-            after = await _try(incident_id, lambda: screen.store.incident(incident_id))
-            if after is None:
+            found = await _ask(lambda: screen.store.incident(incident_id))
+            if found is None:
                 raise _unknown(incident_id)
+            after = found
             more["acknowledged"] = await _try(incident_id, lambda: desk.acknowledge(waiting, tick))
         elif verb == "merge":
             after = await _try(incident_id, lambda: desk.merge(incident_id, seen, doing.into, act))
@@ -206,16 +210,8 @@ def _alarms_of(screen: Screen) -> Mapping[str, Sequence[Alarm]]:
     return inside
 
 
-def _timeline(store: Store, names: frozenset[str], alarms: Mapping[str, Alarm], limit: int) -> list[Json]:
-    """The incident's own lines and what its alarms did, newest first."""
-    lines = [(one.at_ms, 1, entry_json(one)) for one in store.newest_entries(names)]
-    lines += [
-        (one.at_ms, 0, {"alarm": one.alarm, "rule": one.rule, "source": one.source_id, **transition_json(one)})
-        for one in store.newest_transitions(alarms.keys())
-        if one.action is not Action.JOIN  # the incident's own line says how many joined
-    ]
-    lines.sort(key=lambda line: line[:2], reverse=True)
-    return [line for _, _, line in lines[:limit]]
+def _timeline(store: Store, names: frozenset[str], alarms: Set[str], limit: int) -> list[Json]:
+    return [line_json(one) for one in timeline_of(store.newest_entries(names), store.newest_transitions(alarms), limit)]
 
 
 async def _try(incident_id: str, deed: Callable[[], T]) -> T:
@@ -288,17 +284,22 @@ def incident_json(one: Incident, alarms: Iterable[Alarm]) -> Json:
     }
 
 
-def entry_json(one: IncidentEntry) -> Json:
-    """A line of an incident's own timeline."""
-    return {
-        "at": rfc3339(one.at_ms),
-        "incident": one.incident,
-        "version": one.version,
-        "deed": one.deed,
-        "by": one.by or None,
-        "text": one.text or None,
-        "values": one.values,
-    }
+def line_json(line: Line) -> Json:
+    """A line of the timeline: a `deed` of the incident, or an `action` of some of its alarms."""
+    body: Json = {"at": rfc3339(line.at_ms), "since": rfc3339(line.since_ms)}
+    if (entry := line.entry) is not None:
+        body |= {
+            "incident": entry.incident,
+            "version": entry.version,
+            "deed": entry.deed,
+            "by": entry.by or None,
+            "text": entry.text or None,
+            "values": entry.values,
+        }
+    if (one := line.transition) is not None:
+        body |= {"alarms": line.alarms, "alarm": one.alarm, "rule": one.rule, "source": one.source_id}
+        body |= {name: value for name, value in transition_json(one).items() if name != "at"}
+    return body
 
 
 def case_json(case: Case) -> Json:

@@ -12,8 +12,23 @@ from fastapi import FastAPI
 
 from city.areas import load_areas
 from city.config import Config
-from dashboard import api, api_alarms, api_feeds, api_incidents, cap, geojson, gtfs_rt, health, metrics, pages
+from dashboard import (
+    api,
+    api_alarm_load,
+    api_alarms,
+    api_feeds,
+    api_incidents,
+    api_shifts,
+    cap,
+    geojson,
+    gtfs_rt,
+    health,
+    metrics,
+    pages,
+)
+from dashboard.load_reader import LoadReader
 from dashboard.screen import Screen
+from dashboard.shift_desk import ShiftDesk
 from layouts.shell import shell
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -41,12 +56,17 @@ def build(config: Config) -> FastAPI:
     areas = load_areas(config.city_dir)
     geography = frozenset(name for name in GEOGRAPHY if (config.city_dir / f"{name}.geojson").exists())
     screen = Screen(config, areas)
+    load = LoadReader(config)
+    desk = ShiftDesk(config, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         screen.start(asyncio.get_running_loop())
+        load.start()
         yield
+        load.stop()
         screen.stop()
+        desk.close()
 
     server = FastAPI(
         title="Markaz",
@@ -58,10 +78,12 @@ def build(config: Config) -> FastAPI:
         lifespan=lifespan,
     )
     health.add_routes(server, config, screen)
-    metrics.add_routes(server, screen)
+    metrics.add_routes(server, screen, load)
     api_feeds.add_routes(server, screen)
     cap.add_routes(server, config, areas, screen)  # before the paths that take any alarm's name
     api_alarms.add_routes(server, config, screen)
+    api_alarm_load.add_routes(server, config, load, desk)
+    api_shifts.add_routes(server, screen, desk)
     api_incidents.add_routes(server, config, screen)
     gtfs_rt.add_routes(server, config, screen)
     geojson.add_routes(server, config, screen)

@@ -15,7 +15,7 @@ from city.i18n import Translator
 from city.store import Store, StoreDown, StoreRefused, now_ms
 from dashboard.feed import CityState
 from layouts.briefing import Briefing, DistrictLine, KpiLine, ProblemLine
-from layouts.panel import kind_words, value_words
+from layouts.panel import value_words
 
 # Area samples are a minute apart.
 _AREA_TOLERANCE_MS = 90_000
@@ -69,12 +69,10 @@ def brief(
 
 
 def _line(problem: Problem, areas: Areas, t: Translator) -> ProblemLine:
-    values = {name: value_words(value, t) for name, value in problem.values.items()}
+    values = {name: value_words(name, value, t) for name, value in problem.values.items()}
     load = problem.values.get("load")
     if isinstance(load, float):
         values["load_pct"] = t.number(load * 100)
-    if "kind" in values:
-        values["kind"] = kind_words(values["kind"], t)
     if problem.kind == "feed_silent" and "source_id" in values:
         values["source_id"] = t(f"feed.{values['source_id']}")
     names = [

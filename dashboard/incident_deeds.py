@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
+from threading import Lock
 
 from analysis.alarm_states import NotAllowed, apply, transition_of
 from analysis.incident_deeds import BLIND, IncidentAct, apply_deed, begin, join, leave, merge
@@ -44,30 +45,35 @@ class IncidentDesk:
 
     def __init__(self, store: Store, clock: Clock, agency_of: AgencyOf, *, keep_s: float) -> None:
         self._store, self._clock, self._agency_of, self._keep_s = store, clock, agency_of, keep_s
+        # One after another within this process: two comments of one millisecond make the same incident, and the store
+        # would take the second one for the first, sent again.
+        self._turn = Lock()
 
     def do(self, incident_id: str, version: int, act: IncidentAct, names: Set[str]) -> Incident:
         """The incident after a deed; `names`: what its alarms call it."""
         before: Incident | None = None
-        for _ in range(_TRIES):
-            before = self._seen(incident_id, version, act.deed)
-            closes = act.deed is Deed.STATUS and act.text == IncidentStatus.CLOSED
-            standing = sum(a.active and a.incident in names for a in self._store.alarms()) if closes else 0
-            after, entry = apply_deed(before, act, standing=standing)
-            if entry is None:
-                return before
-            if not self._commit([ChangedIncident(before, after)], [entry]):
-                return after
+        with self._turn:
+            for _ in range(_TRIES):
+                before = self._seen(incident_id, version, act.deed)
+                closes = act.deed is Deed.STATUS and act.text == IncidentStatus.CLOSED
+                standing = sum(a.active and a.incident in names for a in self._store.alarms()) if closes else 0
+                after, entry = apply_deed(before, act, standing=standing)
+                if entry is None:
+                    return before
+                if not self._commit([ChangedIncident(before, after)], [entry]):
+                    return after
         assert before is not None
         raise IncidentChanged(before)
 
     def merge(self, incident_id: str, version: int, into: str, act: IncidentAct) -> Incident:
         """The other incident, with this one in it; this one is the version that was seen."""
         one: Incident | None = None
-        for _ in range(_TRIES):
-            one, other = self._seen(incident_id, version, act.deed), self._known(into)
-            gone, whole, entries = merge(one, other, act)
-            if not self._commit([ChangedIncident(one, gone), ChangedIncident(other, whole)], entries):
-                return whole
+        with self._turn:
+            for _ in range(_TRIES):
+                one, other = self._seen(incident_id, version, act.deed), self._known(into)
+                gone, whole, entries = merge(one, other, act)
+                if not self._commit([ChangedIncident(one, gone), ChangedIncident(other, whole)], entries):
+                    return whole
         assert one is not None
         raise IncidentChanged(one)
 
@@ -82,25 +88,26 @@ class IncidentDesk:
     ) -> tuple[Incident, Incident]:
         """The incident without these alarms, and the new one that they make; `taken`: ids that are in use."""
         before: Incident | None = None
-        for _ in range(_TRIES):
-            before = self._seen(incident_id, version, act.deed)
-            if not before.open:
-                raise NotAllowed("the incident is closed: open it again first")
-            moved = self._alarms(alarm_ids)
-            for alarm in moved:
-                if alarm.incident not in names:
-                    raise NotAllowed(f"alarm {alarm.id!r} is not in this incident")
-            if len(moved) >= before.alarms:
-                raise NotAllowed("nothing would stay: leave at least one alarm in the incident")
-            new_id = next_operator_id(self._clock, act.at_ms, taken)
-            new, opened = begin(new_id, moved, self._agencies(moved), act, out_of=incident_id)
-            after, left = leave(before, len(moved), new_id, act)
-            others = self._commit(
-                [ChangedIncident(before, after), ChangedIncident(None, new)], [left, opened], moved, new_id, act
-            )
-            if not others:
-                return after, new
-            taken = taken | (set(others.incidents) - {incident_id})
+        with self._turn:
+            for _ in range(_TRIES):
+                before = self._seen(incident_id, version, act.deed)
+                if not before.open:
+                    raise NotAllowed("the incident is closed: open it again first")
+                moved = self._alarms(alarm_ids)
+                for alarm in moved:
+                    if alarm.incident not in names:
+                        raise NotAllowed(f"alarm {alarm.id!r} is not in this incident")
+                if len(moved) >= before.alarms:
+                    raise NotAllowed("nothing would stay: leave at least one alarm in the incident")
+                new_id = next_operator_id(self._clock, act.at_ms, taken)
+                new, opened = begin(new_id, moved, self._agencies(moved), act, out_of=incident_id)
+                after, left = leave(before, len(moved), new_id, act)
+                others = self._commit(
+                    [ChangedIncident(before, after), ChangedIncident(None, new)], [left, opened], moved, new_id, act
+                )
+                if not others:
+                    return after, new
+                taken = taken | (set(others.incidents) - {incident_id})
         assert before is not None
         raise IncidentChanged(before)
 
@@ -109,34 +116,38 @@ class IncidentDesk:
     ) -> Incident:
         """The incident with these alarms too, out of those that they were in."""
         before: Incident | None = None
-        for _ in range(_TRIES):
-            before = self._seen(incident_id, version, Deed.JOIN)
-            moved = [alarm for alarm in self._alarms(alarm_ids) if alarm.incident not in names]
-            if not moved:
-                return before
-            after, joined = join(before, moved, self._agencies(moved), act)
-            changes, entries = [ChangedIncident(before, after)], [joined]
-            for other, count in self._left(moved, incident_id):
-                without, left = leave(other, count, incident_id, act)
-                changes.append(ChangedIncident(other, without))
-                entries.append(left)
-            if not self._commit(changes, entries, moved, incident_id, act):
-                return after
+        with self._turn:
+            for _ in range(_TRIES):
+                before = self._seen(incident_id, version, Deed.JOIN)
+                moved = [alarm for alarm in self._alarms(alarm_ids) if alarm.incident not in names]
+                if not moved:
+                    return before
+                after, joined = join(before, moved, self._agencies(moved), act)
+                changes, entries = [ChangedIncident(before, after)], [joined]
+                for other, count in self._left(moved, incident_id):
+                    without, left = leave(other, count, incident_id, act)
+                    changes.append(ChangedIncident(other, without))
+                    entries.append(left)
+                if not self._commit(changes, entries, moved, incident_id, act):
+                    return after
         assert before is not None
         raise IncidentChanged(before)
 
     def create(self, alarm_ids: Sequence[str], act: IncidentAct, taken: Set[str]) -> Incident:
         """A new incident of alarms that are in no open one, or of a title alone."""
-        for _ in range(_TRIES):
-            moved = self._alarms(alarm_ids)
-            for other, _ in self._left(moved, ""):
-                raise NotAllowed(f"some of them are in incident {other.id}: split that, or join them to another one")
-            new_id = next_operator_id(self._clock, act.at_ms, taken)
-            new, opened = begin(new_id, moved, self._agencies(moved), act)
-            others = self._commit([ChangedIncident(None, new)], [opened], moved, new_id, act)
-            if not others:
-                return new
-            taken = taken | set(others.incidents)
+        with self._turn:
+            for _ in range(_TRIES):
+                moved = self._alarms(alarm_ids)
+                for other, _ in self._left(moved, ""):
+                    raise NotAllowed(
+                        f"some of them are in incident {other.id}: split that, or join them to another one"
+                    )
+                new_id = next_operator_id(self._clock, act.at_ms, taken)
+                new, opened = begin(new_id, moved, self._agencies(moved), act)
+                others = self._commit([ChangedIncident(None, new)], [opened], moved, new_id, act)
+                if not others:
+                    return new
+                taken = taken | set(others.incidents)
         raise NotAllowed("its alarms change too fast just now: try again")
 
     def acknowledge(self, alarms: Iterable[Alarm], act: Act) -> int:

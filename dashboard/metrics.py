@@ -17,12 +17,13 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from analysis.workers import cumulated
 from city.messages import Histogram, WorkerFigures
 from city.store import now_ms
+from dashboard.load_reader import LoadReader
 from dashboard.screen import Screen
 
 
-def add_routes(server: FastAPI, screen: Screen) -> None:
+def add_routes(server: FastAPI, screen: Screen, load: LoadReader) -> None:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(screen))
+    registry.register(_Figures(screen, load))
 
     @server.get("/metrics", tags=["health"], summary="Prometheus text: feeds, ingest workers, entities, pages")
     async def metrics() -> Response:
@@ -32,15 +33,17 @@ def add_routes(server: FastAPI, screen: Screen) -> None:
 class _Figures(Collector):
     """Counters that live in the store or in the workers; here they are only told."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, load: LoadReader) -> None:
         self._screen = screen
+        self._load = load
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> list[Metric]:
         now = now_ms()
-        return [*self._feeds(), *_workers(self._screen.state.workers.newest(), now), *self._own()]
+        workers = _workers(self._screen.state.workers.newest(), now)
+        return [*self._feeds(), *workers, *self._alarm_load(), *self._own()]
 
     def _feeds(self) -> list[Metric]:
         received = CounterMetricFamily("markaz_feed_messages_received", "Messages received, by feed", labels=["feed"])
@@ -68,6 +71,15 @@ class _Figures(Collector):
             if line.completeness is not None:
                 complete.add_metric([line.feed], line.completeness)
         return [received, stored, late, rejected, expected, complete]
+
+    def _alarm_load(self) -> list[Metric]:
+        announced = GaugeMetricFamily("markaz_alarms_announced_10min", "Alarms announced in the last ten minutes")
+        flood = GaugeMetricFamily("markaz_alarms_in_flood", "1 during an alarm flood")
+        if self._load.pulse is not None:
+            count, in_flood = self._load.pulse
+            announced.add_metric([], count)
+            flood.add_metric([], float(in_flood))
+        return [announced, flood]
 
     def _own(self) -> list[Metric]:
         state, push = self._screen.state, self._screen.push

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,13 +20,17 @@ from dashboard.dash_page import DashPage
 from dashboard.problems import Problem
 from dashboard.screen import Screen
 from dashboard.selected import past, selected
+from layouts.alarm_load import alarm_load
 from layouts.briefing import briefing
 from layouts.feeds import feeds
+from layouts.incidents import incident, incidents
 from layouts.operations import operations, wall
 from layouts.panel import panel_head, panel_now, panel_past
 from layouts.shell import live_settings, not_found
+from layouts.shift import shift
 
 _PANEL_EVERY_S = 2.0
+_INCIDENT = re.compile(r"/incidents/([\w-]{1,40})")
 
 
 def add_geography(server: FastAPI, config: Config, geography: frozenset[str]) -> None:
@@ -69,6 +74,16 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
                 return briefing(brief(config, areas, screen.state, hour_ago, t), config, t)
             case "/feeds":
                 return feeds(config, t)
+            case "/alarm-load":
+                return alarm_load(config, t)
+            case "/shift":
+                return shift(config, t, None)
+            case _ if (number := path.removeprefix("/shift/")).isdecimal() and len(number) < 10:
+                return shift(config, t, int(number))
+            case "/incidents":
+                return incidents(config, t)
+            case _ if match := _INCIDENT.fullmatch(path):
+                return incident(config, areas, t, geography, match[1])
             case _:
                 return not_found(config, t, path)
 

@@ -115,6 +115,10 @@ class Screen:
         """Every feed with its counters and what they say now."""
         return feed_lines(self.state, self.expected, now_ms())
 
+    def late_after_s(self, feed: str) -> float | None:
+        """After how long without a message a feed is called late; None: it may be silent for ever."""
+        return self._usual.late_after_s(feed, self._config.alarms.feed_silent.silent_after_s.get(feed))
+
     def indicators_of(self, code: str) -> Mapping[str, Any]:
         """An area's live numbers; zero vehicles and alarms where nothing is there."""
         found: dict[str, Any] = to_builtins(self.indicators.get(code, AreaIndicators()))

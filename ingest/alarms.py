@@ -22,15 +22,19 @@ import structlog
 
 from analysis.detection import Detection
 from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, StoreSeen, WorkerSeen
+from analysis.notifier import Notifier
 from analysis.routes import Routes
 from analysis.schedule import Clock
 from analysis.workers import WorkerLooks
 from city.alarm_store import AlarmCommit, Changed, ChangedIncident, Remembered
+from city.areas import AreasError
 from city.config import Config
 from city.events import Facet
 from city.routes import RoutesError, load_routes
+from city.rules import Alarms
 from city.store import Entry, Store, StoreFenced
 from ingest.follow import follow, stop_on_signals
+from ingest.outwards import Outwards
 
 log = structlog.get_logger()
 
@@ -47,23 +51,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
-    """Watch until SIGTERM or Ctrl-C; 0. 1 when another process watches instead, 2 when routes cannot be read."""
+    """Watch until SIGTERM or Ctrl-C; 0. 1 when another process watches instead, 2 when settings cannot be used."""
     del arguments
     stop = stop_on_signals()
     try:
         routes = Routes(load_routes(config.city_dir))
-    except RoutesError as error:
+        outwards = Outwards(config, stop)
+    except (RoutesError, AreasError, OSError) as error:
         log.error("alarms_stopped", error=str(error))
         return 2
     store = Store.of(config)
     try:
+        outwards.start()
         follow(store, AlarmWorker(store, config, routes), stop)
     except StoreFenced as fenced:
         log.error("alarms_stopped", error=str(fenced))
         return 1
     finally:
+        outwards.end()
         store.close()
-    return 0
+    return 1 if outwards.failed else 0
 
 
 class AlarmWorker:
@@ -78,6 +85,8 @@ class AlarmWorker:
         self._clock = Clock(ZoneInfo(config.profile.timezone))
         self._owner = ""
         self._detection = self._fresh()
+        self._notifier = self._fresh_notifier()
+        self._log_unread = False
         self._alarm_cursor = self._incident_cursor = ""
         self._beat_ms: int | None = None  # the last one, of any beginning
         self._lost_since_ms: int | None = None
@@ -98,7 +107,11 @@ class AlarmWorker:
                 detection.picture.apply(event)
         detection.restore(self._store.alarms(), self._store.incidents())
         detection.remember(memory)
-        self._detection = detection
+        notifier = self._fresh_notifier()
+        notifier.remember(memory, detection.book.alarms)
+        if notifier.wanted and not notifier.cursor:
+            notifier.begin(self._store.alarm_log_tip())
+        self._detection, self._notifier, self._log_unread = detection, notifier, True
         return cursors
 
     def take(self, entries: Sequence[Entry]) -> None:
@@ -119,6 +132,7 @@ class AlarmWorker:
         self._alarm_cursor, alarms = self._store.read_alarms(self._alarm_cursor, block_ms=1)
         self._incident_cursor, incidents = self._store.read_incidents(self._incident_cursor, block_ms=1)
         detection.learn(alarms, incidents)
+        self._notify(now_ms, changed=bool(alarms))
         if now_ms >= self._next_tick_ms or now_ms < self._next_tick_ms - TICK_EVERY_MS:
             detection.tick(now_ms)
             self._look(now_ms)
@@ -130,17 +144,20 @@ class AlarmWorker:
             self._next_forget_ms = now_ms + FORGET_EVERY_MS
 
     def keep(self, cursors: Mapping[int, str], *, due: bool) -> int | None:
-        detection = self._detection
-        if not due and not detection.book.changed and not detection.incidents.changed:
+        detection, notifier = self._detection, self._notifier
+        if not due and not detection.book.changed and not detection.incidents.changed and not notifier.notices:
             return None
         fields, forgotten = detection.changed_memory()
-        remembered = Remembered(owner=self._owner, cursors=cursors, fields=fields, forgotten=forgotten)
+        told, untold = notifier.changed_memory()
+        fields |= told
+        remembered = Remembered(owner=self._owner, cursors=cursors, fields=fields, forgotten=[*forgotten, *untold])
         for _ in range(TRIES):
             commit = AlarmCommit(
                 alarms=[Changed(before, after) for before, after in detection.book.changes()],
                 transitions=list(detection.book.transitions()),
                 incidents=[ChangedIncident(before, after) for before, after in detection.incidents.changes()],
                 entries=detection.incidents.entries(),
+                notices=list(notifier.notices),
                 remembered=remembered,
             )
             others = self._store.commit_alarms(commit, keep_s=self._config.store.alarms_keep_s)
@@ -155,7 +172,27 @@ class AlarmWorker:
         if commit.transitions:
             log.info("alarms_changed", transitions=len(commit.transitions), standing=len(detection.book.standing()))
         detection.written()
+        notifier.written()
         return sum(map(len, fields.values()))
+
+    def _notify(self, now_ms: int, *, changed: bool) -> None:
+        """Make notices of what the log tells: our own transitions, which the store has by now, and operators' acts.
+
+        Not of the transitions in hand: receivers would hear of an alarm's end before the acknowledgement that was
+        first.
+        """
+        store, notifier, alarms = self._store, self._notifier, self._detection.book.alarms
+        if not notifier.wanted:
+            return
+        # Every transition comes with a change of its alarm: without one there is nothing new in the log.
+        self._log_unread = self._log_unread or changed
+        while self._log_unread:
+            cursor, transitions = store.alarm_log_after(notifier.cursor)
+            for transition in transitions:
+                notifier.take(transition, alarms.get(transition.alarm))
+            self._log_unread = cursor != notifier.cursor
+            notifier.read_to(cursor)
+        notifier.tick(alarms, now_ms)
 
     def _look(self, now_ms: int) -> None:
         """Show the detectors what no event tells: counters, sizes, workers, the disk."""
@@ -176,6 +213,10 @@ class AlarmWorker:
                 used = shutil.disk_usage(self._config.data_dir)
                 detection.see(DiskSeen(free_bytes=used.free, total_bytes=used.total, now_ms=now_ms))
 
+    def _fresh_notifier(self) -> Notifier:
+        agencies = {rule: getattr(self._config.alarms, rule).agency for rule in Alarms.model_fields}
+        return Notifier(self._config.notices, agencies)
+
     def _fresh(self) -> Detection:
         return Detection(
             self._config.alarms,
@@ -183,4 +224,5 @@ class AlarmWorker:
             self._clock,
             self._routes,
             joining=self._config.incidents,
+            nuisance=self._config.nuisance,
         )

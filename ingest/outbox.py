@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ import structlog
 from msgspec import Struct
 
 from city.notices import Notice, Sending
+from city.outbox_store import Queued
 from city.store import StoreDown, now_ms
 
 log = structlog.get_logger()
@@ -52,14 +53,7 @@ class Sender(Protocol):
         """Return when the receiver has it; raises NotSent, Refused or Stopped."""
 
 
-class Queued(Struct, frozen=True):
-    """The oldest of a receiver's queue."""
-
-    entry: str  # its place in the store
-    notice: Notice
-
-
-class OutboxStore(Protocol):
+class Queues(Protocol):
     """What the outbox needs of the store; both may raise StoreDown."""
 
     def outbox_heads(self, receivers: Sequence[str]) -> Mapping[str, Queued]:
@@ -93,18 +87,20 @@ class _Receiver:
 
 
 class Outbox:
-    """Empties the queues of the receivers that there are senders for."""
+    """Empties the queues of the receivers that there are senders for.
+
+    What is under way when the process ends is cut off; if it arrived all the same it is sent once more.
+    """
 
     def __init__(
         self,
-        store: OutboxStore,
+        store: Queues,
         senders: Mapping[str, Sender],
         settings: Sending,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store, self._settings, self._chance = store, settings, chance
         self._receivers = {name: _Receiver(name, sender) for name, sender in senders.items()}
-        self._pool = ThreadPoolExecutor(settings.at_once, thread_name_prefix="outbox")
         self._futures: dict[Future[None], _Receiver] = {}
         self._turns = 0
 
@@ -123,7 +119,6 @@ class Outbox:
                 wait(self._futures, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED)
             else:
                 stop.wait(_LOOK_EVERY_S)
-        self.close()
 
     def beat(self, at_ms: int) -> None:
         """See what has been sent, and begin what is due. Raises StoreDown; what was sent is then remembered."""
@@ -144,8 +139,7 @@ class Outbox:
         for receiver in sorted((one for one in ready if one.name in heads), key=lambda one: one.served)[:free]:
             self._turns += 1
             receiver.served, receiver.under_way = self._turns, heads[receiver.name]
-            future = self._pool.submit(receiver.sender.send, heads[receiver.name].notice)
-            self._futures[future] = receiver
+            self._futures[_in_a_thread(receiver.sender, heads[receiver.name].notice)] = receiver
 
     def states(self) -> dict[str, ReceiverState]:
         """How every receiver does, by name."""
@@ -155,10 +149,6 @@ class Outbox:
             )
             for one in self._receivers.values()
         }
-
-    def close(self) -> None:
-        """Begin nothing more. What is under way ends by its own time limit; if it arrives it is sent once more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, receiver: _Receiver, future: Future[None], at_ms: int) -> None:
         queued, receiver.under_way = receiver.under_way, None
@@ -198,6 +188,22 @@ class Outbox:
             entry, refused = receiver.to_drop
             self._store.outbox_drop(receiver.name, entry, refused=refused)
             receiver.to_drop = None
+
+
+def _in_a_thread(sender: Sender, notice: Notice) -> Future[None]:
+    future: Future[None] = Future()
+
+    def send() -> None:
+        try:
+            sender.send(notice)
+        except BaseException as problem:  # noqa: BLE001 - who looks at the future tells it
+            future.set_exception(problem)
+        else:
+            future.set_result(None)
+
+    # Not of an executor: Python waits for those at its end, and a receiver that hangs would hold up the stop.
+    threading.Thread(target=send, name=f"outbox-{notice.receiver}", daemon=True).start()
+    return future
 
 
 def pause_s(tries: int, settings: Sending, chance: float, asked_s: float | None = None) -> float:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from socket import SHUT_RDWR
@@ -24,6 +23,7 @@ from msgspec import Struct
 
 from city.alarms import Alarm, Transition
 from city.notices import Notice, secret_key
+from city.rfc3339 import rfc3339
 from ingest.outbox import NotSent, Refused, Stopped
 
 _GONE = 410
@@ -122,7 +122,7 @@ def event_of(notice: Notice, source: str) -> CloudEvent:
         source=source,
         type=f"markaz.alarm.{what}",
         subject=notice.alarm.id,
-        time=datetime.fromtimestamp(notice.at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        time=rfc3339(notice.at_ms),
         data=Told(alarm=notice.alarm, transition=notice.transition, unacknowledged_s=notice.unacknowledged_s),
     )
 

@@ -14,10 +14,13 @@ from layouts.components import CityMap
 _PANES = (("areas", 401), ("outline", 410), ("routes", 420), ("metro", 430), ("stops", 440), ("live", 450))
 
 
-def city_map(config: Config, areas: Areas, t: Translator, geography: frozenset[str], *, restore: bool) -> Component:
+def city_map(
+    config: Config, areas: Areas, t: Translator, geography: frozenset[str], *, restore: bool, focus: bool = False
+) -> Component:
     """The city's map without data; `geography` names the layers that the city has.
 
-    `restore`: a person works with it, so it has buttons and comes back as it was left.
+    `restore`: a person works with it, so it has buttons and comes back as it was left; `focus`: or shows what the page
+    is about.
     """
     west, south, east, north = config.profile.bounds
 
@@ -41,7 +44,9 @@ def city_map(config: Config, areas: Areas, t: Translator, geography: frozenset[s
         [
             *[dl.Pane(name=name, style={"zIndex": z}) for name, z in _PANES],
             *ground,
-            CityMap(labels=_labels(areas, t.language), bounds=[[south, west], [north, east]], restore=restore),
+            CityMap(
+                labels=_labels(areas, t.language), bounds=[[south, west], [north, east]], restore=restore, focus=focus
+            ),
             *([dl.ZoomControl(position="bottomright")] if restore else []),
             dl.ScaleControl(position="bottomright", imperial=False),
             dl.AttributionControl(prefix=False, position="bottomright"),

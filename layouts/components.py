@@ -51,18 +51,27 @@ Live = _component(
 )
 CityMap = _component(
     "CityMap",
-    ("labels", "bounds", "restore"),
+    ("labels", "bounds", "restore", "focus"),
     "The canvas of vehicles, cameras, alarms and labels inside a dash-leaflet map. "
-    "`bounds`: what to show at first; `restore`: take up the remembered view and selection.",
+    "`bounds`: what to show at first; `restore`: take up the remembered view and selection; "
+    "`focus`: show what the page is about instead, and leave the remembered view alone.",
 )
 Selection = _component("Selection", ("value",), "What the person chose: value = {kind, id} or null.")
 Tiles = _component("Tiles", (), "The row of KPI tiles.")
-Alarms = _component("Alarms", ("limit",), "Open alarms, newest first; `limit` rows at most.")
+Alarms = _component("Alarms", ("limit",), "Open incidents, and alarms that are in none; `limit` rows at most.")
+Incidents = _component("Incidents", (), "Incidents that are open or closed not long ago, and a form for a new one.")
+Incident = _component(
+    "Incident", ("incident",), "All about the incident of this number, and what operators do about it."
+)
 Feeds = _component("Feeds", (), "The strip of feeds: rate, age, rejects.")
 FeedTable = _component("FeedTable", (), "A row a feed: state, rate against the expected one, age, clocks, rejects.")
 Workers = _component("Workers", (), "A row an ingest worker: connection, lag, batches, the store's delay.")
 Rejects = _component(
     "Rejects", ("reasons",), "Rejected messages, newest first, and the chosen one; `reasons`: all there are."
+)
+AlarmLoad = _component("AlarmLoad", (), "The measures of the alarm load, the worst alarms and their proposals.")
+Shift = _component(
+    "Shift", ("number",), "The present shift with its log and signatures; with `number` that earlier hand-over."
 )
 Banner = _component("Banner", (), "Says when the page does not hear the server or the server not the store.")
 Clock = _component("Clock", (), "Connection state, date and time in the city's time zone.")

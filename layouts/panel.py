@@ -65,10 +65,13 @@ def moment_words(at_ms: int, timezone: str) -> str:
     return f"{at:%H:%M}" if at.date() == datetime.now(zone).date() else f"{at:%d.%m %H:%M}"
 
 
-def value_words(value: float | str, t: Translator) -> str:
-    """A number of an alarm or a problem as words: whole where it is whole or large, else one digit."""
+def value_words(name: str, value: float | str, t: Translator) -> str:
+    """A value of an alarm or a problem: a number whole where it is whole or large, else with one digit.
+
+    A word (a network, a quantity, a unit) as the catalogue has it under the value's name, else as it came.
+    """
     if isinstance(value, str):
-        return value
+        return t.catalogue.get(f"{name}.{value}", value)
     return t.number(value, 0 if float(value).is_integer() or abs(value) >= 100 else 1)
 
 
@@ -79,9 +82,7 @@ def kind_words(kind: str, t: Translator) -> str:
 
 def alarm_words(alarm: Alarm, t: Translator) -> str:
     """What the alarm says, with the numbers that fired it."""
-    numbers = {name: value_words(value, t) for name, value in alarm.values.items()}
-    if "kind" in numbers:
-        numbers["kind"] = kind_words(numbers["kind"], t)
+    numbers = {name: value_words(name, value, t) for name, value in alarm.values.items()}
     return t(f"alarm.{alarm.rule}", **numbers)
 
 

@@ -12,7 +12,15 @@ from city.i18n import LANGUAGE_NAMES, LANGUAGES, Translator
 from layouts.components import Banner, Clock, Live, Selection
 from layouts.theme import INDICATORS
 
-PAGES = (("/", "page.operations"), ("/wall", "page.wall"), ("/briefing", "page.briefing"), ("/feeds", "page.feeds"))
+PAGES = (
+    ("/", "page.operations"),
+    ("/incidents", "page.incidents"),
+    ("/alarm-load", "page.alarm_load"),
+    ("/shift", "page.shift"),
+    ("/wall", "page.wall"),
+    ("/briefing", "page.briefing"),
+    ("/feeds", "page.feeds"),
+)
 
 
 def shell() -> Component:
@@ -60,7 +68,10 @@ def head(config: Config, t: Translator, path: str) -> Component:
             html.Nav(
                 [
                     dcc.Link(
-                        t(words), href=f"{to}?lang={t.language}", className="on" if to == path else "", refresh=False
+                        t(words),
+                        href=f"{to}?lang={t.language}",
+                        className="on" if to == path or path.startswith(f"{to}/") else "",
+                        refresh=False,
                     )
                     for to, words in PAGES
                 ]

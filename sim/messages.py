@@ -81,6 +81,18 @@ class CameraStatus(Struct):
     name: str
 
 
+class SensorReading(Struct):
+    """`sensor/<id>/reading`"""
+
+    ts: str
+    quantity: str
+    value: float
+    unit: str
+    lat: float
+    lon: float
+    network: str
+
+
 def vehicle_topics(city: str, vehicle_id: str) -> tuple[str, str, str]:
     """(position, passengers, fuel) topics of a vehicle."""
     stem = f"markaz/v1/{city}/vehicle/{vehicle_id}/"
@@ -91,3 +103,8 @@ def camera_topics(city: str, camera_id: str) -> tuple[str, str]:
     """(event, status) topics of a camera."""
     stem = f"markaz/v1/{city}/camera/{camera_id}/"
     return f"{stem}event", f"{stem}status"
+
+
+def sensor_topic(city: str, sensor_id: str) -> str:
+    """The reading topic of a sensor."""
+    return f"markaz/v1/{city}/sensor/{sensor_id}/reading"

@@ -17,10 +17,12 @@ from zoneinfo import ZoneInfo
 import structlog
 from msgspec import Struct
 
+from city.areas import AreasError, load_areas
 from city.config import Config
 from sim import resume
 from sim.network import NoRoutesError, load_network
 from sim.publisher import INFLIGHT_MAX, BadBrokerUrlError, BrokerLink
+from sim.sensors import place_meters
 from sim.town import Town, TownPlan
 from sim.truth import TruthFile
 
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `markaz simulate`; those left out come from config.yaml's `simulator`."""
     parser.add_argument("--vehicles", type=int, metavar="N", help="vehicles in service")
     parser.add_argument("--cameras", type=int, metavar="N", help="cameras in the city")
+    parser.add_argument("--sensors", type=int, metavar="N", help="electricity meters in the city")
     parser.add_argument("--rate", type=float, metavar="HZ", help="positions a second and vehicle")
     parser.add_argument("--seed", type=int, help="another number, another city; begins anew")
     parser.add_argument(
@@ -60,6 +63,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     vehicles: int
     cameras: int
+    sensors: int
     rate_hz: float
     seed: int
     speed: float
@@ -84,6 +88,7 @@ def read_options(config: Config, arguments: argparse.Namespace) -> Options:
     options = Options(
         vehicles=_given(arguments, "vehicles", defaults.vehicles),
         cameras=_given(arguments, "cameras", defaults.cameras),
+        sensors=_given(arguments, "sensors", defaults.sensors),
         rate_hz=_given(arguments, "rate", defaults.rate_hz),
         seed=_given(arguments, "seed", defaults.seed),
         speed=_given(arguments, "speed", defaults.speed),
@@ -94,6 +99,7 @@ def read_options(config: Config, arguments: argparse.Namespace) -> Options:
     checks = (
         ("--vehicles", options.vehicles, 1 <= options.vehicles <= 100_000, "1 to 100000"),
         ("--cameras", options.cameras, 0 <= options.cameras <= 100_000, "0 to 100000"),
+        ("--sensors", options.sensors, 0 <= options.sensors <= 100_000, "0 to 100000"),
         ("--rate", options.rate_hz, 0.01 <= options.rate_hz <= 20, "0.01 to 20 a second"),
         ("--speed", options.speed, 1 <= options.speed <= 1000, "1 to 1000"),
         ("--seed", options.seed, options.seed >= 0, "0 or more"),
@@ -112,6 +118,8 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     try:
         options = read_options(config, arguments)
         network = load_network(config.city_dir)
+        mahallas = load_areas(config.city_dir).mahallas if options.sensors else ()
+        meters = place_meters(mahallas, options.sensors, options.seed)
         link = BrokerLink(config.mqtt, "sim")
         with ExitStack() as stack:
             truth = stack.enter_context(TruthFile(options.truth)) if options.truth else None
@@ -132,15 +140,16 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
                 )
                 memory_file = config.data_dir / "simulator" / f"{config.city}.npz"
                 memory = resume.load(memory_file, _fingerprint(options), start_ms) if options.resume else None
-                town = Town(network, plan, memory)
+                town = Town(network, plan, memory, meters=meters)
                 log.info(
                     "simulating", city=config.city, vehicles=options.vehicles, cameras=options.cameras,
-                    rate_hz=options.rate_hz, seed=options.seed, resumed=memory is not None, lead_s=round(lead_s),
+                    sensors=len(meters), rate_hz=options.rate_hz, seed=options.seed, resumed=memory is not None,
+                    lead_s=round(lead_s),
                 )  # fmt: skip
                 save = _saver(memory_file, _fingerprint(options)) if options.resume else lambda _: None
                 Simulation(town, link, truth, options, lead_s=lead_s, save=save).live(stop)
             link.close(_DRAIN_S)
-    except (NoRoutesError, BadOptionError, BadBrokerUrlError) as error:
+    except (NoRoutesError, AreasError, BadOptionError, BadBrokerUrlError) as error:
         print(f"markaz simulate: {error}", file=sys.stderr)
         return 2
     except OSError as error:

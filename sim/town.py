@@ -1,4 +1,4 @@
-"""The whole simulated city: fleet, passengers, tanks and cameras, a slice of a second at a time.
+"""The whole simulated city: fleet, passengers, tanks, cameras and meters, a slice of a second at a time.
 
 Every vehicle has a moment of its own within the period of its messages, so that a city of
 thousands speaks evenly and not in bursts. All chance comes from the seed: the same seed, start
@@ -8,6 +8,7 @@ and size give the same messages.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 import numpy as np
@@ -20,6 +21,7 @@ from sim.messages import Fuel, Outgoing, Passengers, Position, encode, vehicle_t
 from sim.network import F64, I64, Network
 from sim.passengers import Crowds
 from sim.registry import register
+from sim.sensors import Meter, MeterWatch
 from sim.service import PASSENGERS_EVERY_S, Service, Timetable
 from sim.traffic import Daytime, block_shares
 from sim.truth import Anomaly, rfc3339
@@ -57,12 +59,17 @@ class Memory(Struct, frozen=True):
 class Town:
     """The city at simulated second `t`; `step` brings the next slice."""
 
-    def __init__(self, network: Network, plan: TownPlan, memory: Memory | None = None) -> None:
+    def __init__(
+        self, network: Network, plan: TownPlan, memory: Memory | None = None, *, meters: Sequence[Meter] = ()
+    ) -> None:
         self._network = network
         self._plan = plan
         self.start_ms = plan.start_ms
-        seeds = np.random.SeedSequence(plan.seed).spawn(6)
-        rng_fleet, rng_service, rng_fuel, rng_cameras, rng_roads, rng_crowds = map(np.random.default_rng, seeds)
+        seeds = np.random.SeedSequence(plan.seed).spawn(7)
+        # Who comes later is added at the end: the others' chance stays as it was.
+        rng_fleet, rng_service, rng_fuel, rng_cameras, rng_roads, rng_crowds, rng_meters = map(
+            np.random.default_rng, seeds
+        )
         self._daytime = Daytime(plan.start_ms, plan.zone)
         self.papers = register(network.lines, plan.vehicles, plan.seed)
         self._capacity = np.array([float(p.capacity) for p in self.papers])
@@ -87,6 +94,7 @@ class Town:
         self._thieves = Thieves(self._tank_l, rng_fuel)
         self.cameras = place_cameras(network, plan.cameras, plan.seed)
         self._watch = CameraWatch(plan.city, self.cameras, rng_cameras, self.stamp, self.epoch_ms)
+        self._meters = MeterWatch(plan.city, meters, rng_meters, self.stamp, self.epoch_ms)
         self._crowded_since: dict[int, tuple[float, float]] = {}  # vehicle → (since, highest load)
         self._planted: list[Anomaly] = []
 
@@ -142,6 +150,7 @@ class Town:
                 )
             )
         self._planted += self._watch.step(t, 0.3 + 0.7 * self._daytime.demand_share(t), out)
+        self._planted += self._meters.step(t, self._daytime.load_share(t), out)
         return out or []
 
     def planted(self, *, final: bool = False) -> list[Anomaly]:

@@ -1,4 +1,4 @@
-"""How the hour of the day changes the road and the crowd.
+"""How the hour of the day changes the road, the crowd and what the city draws from the grid.
 
 Curves are hourly, shaped after the double peak of a working city, and constant within a
 quarter of an hour: two runs begun in the same quarter are the same city to the metre.
@@ -22,6 +22,11 @@ DEMAND_BY_HOUR = (
     0.08, 0.06, 0.05, 0.05, 0.08, 0.20, 0.50, 0.90, 1.00, 0.80, 0.60, 0.55,
     0.58, 0.60, 0.58, 0.62, 0.75, 0.95, 1.00, 0.80, 0.55, 0.40, 0.25, 0.15,
 )  # fmt: skip
+# Electricity that homes draw, as a share of the evening peak.
+LOAD_BY_HOUR = (
+    0.45, 0.40, 0.38, 0.37, 0.38, 0.42, 0.50, 0.60, 0.62, 0.60, 0.58, 0.58,
+    0.60, 0.58, 0.57, 0.58, 0.62, 0.70, 0.82, 0.95, 1.00, 0.95, 0.80, 0.60,
+)  # fmt: skip
 FREE_SPEED_MPS = 14.0  # about 50 km/h, what a bus reaches on an empty avenue
 SPEED_MAX_MPS = 16.7  # 60 km/h, the limit that nobody in this city breaks
 BLOCK_M = 500.0  # stretches of road that have a speed of their own
@@ -29,7 +34,7 @@ _QUARTER_S = 900
 
 
 class Daytime:
-    """Traffic and demand at simulated seconds `t` after the start."""
+    """Traffic, demand and electric load at simulated seconds `t` after the start."""
 
     def __init__(self, start_ms: int, zone: tzinfo) -> None:
         local = datetime.fromtimestamp(start_ms / 1000, zone)
@@ -42,6 +47,10 @@ class Daytime:
     def demand_share(self, t: float) -> float:
         """Passengers wanting to travel, share of the morning peak, 0–1."""
         return _at(DEMAND_BY_HOUR, self._quarter_s(t))
+
+    def load_share(self, t: float) -> float:
+        """Electricity that homes draw, share of the evening peak, 0–1."""
+        return _at(LOAD_BY_HOUR, self._quarter_s(t))
 
     def _quarter_s(self, t: float) -> float:
         # Before the start (warming up) the day stands still, for the sake of repeatability.

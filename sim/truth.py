@@ -13,12 +13,12 @@ from msgspec import Struct
 class Anomaly(Struct, frozen=True, kw_only=True):
     """One planted or grown anomaly. Times are epoch milliseconds UTC."""
 
-    kind: str  # fuel_theft, crowding, camera_offline, camera_alert
-    entity: str  # vehicle or camera id
+    kind: str  # fuel_theft, crowding, camera_offline, camera_alert, feeder_trip, voltage_sag
+    entity: str  # vehicle, camera, feeder or meter id
     start_ms: int
     end_ms: int | None  # None: not over when the simulator stopped
     numbers: dict[str, float]  # what was planted, by name with unit
-    detail: str = ""  # kind of the camera's alert
+    detail: str = ""  # kind of the camera's alert, district of the feeder or meter
 
 
 class _Line(Struct, omit_defaults=True):

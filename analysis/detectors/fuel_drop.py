@@ -27,6 +27,7 @@ from analysis.detectors.fuel_level import (
     needed,
     restart,
     scattered,
+    shaken,
     steady,
     take,
 )
@@ -60,6 +61,7 @@ class FuelState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     twitched: bool = False
     stopped_ms: int = 0  # when it came to stand last
     driven_readings: int = 0  # fuel readings since it drove off
+    away: bool = False  # it stands elsewhere, and a loss at its last stop is not confirmed yet
     anchor: tuple[int, float, float] | None = None  # ms, lat, lon: where it stands, or may
     capacity_l: float | None = None
     first_ms: int = 0  # first fuel reading
@@ -105,7 +107,7 @@ def motion(state: FuelState, position: VehiclePosition, rule: FuelDrop) -> FuelS
         return state
     if state.moving is False and not state.twitched and speed_mps <= TWITCH * rule.standing_speed_mps:
         return replace(state, twitched=True)
-    return replace(state, moving=True, twitched=False, driven_readings=0)
+    return replace(state, moving=True, twitched=False)
 
 
 def read(
@@ -132,7 +134,7 @@ def read(
         return state, findings
     if dropped_out(gauge.recent[-1].value if gauge.recent else None, value):
         return state, findings
-    if state.moving:
+    if state.moving or state.away:
         state = replace(state, driven_readings=state.driven_readings + 1)
     confirm, least = rule.confirm_readings, rule.drop_min_l / litres
     gauge, loss = take(
@@ -146,9 +148,14 @@ def read(
         # Who stands where it stood before the gap has not burned it.
         over_gaps=known and state.moving is False,
     )
-    if state.moving and state.driven_readings >= confirm:
+    if state.moving:
+        gauge = shaken(gauge, SURELY_FILLED_L / litres)
+    if (state.moving or state.away) and state.driven_readings >= confirm:
         # Slosh while driving says nothing of the slosh at rest.
         gauge, loss = drove(gauge, _gauge(state, reading)), None
+        if state.away:
+            # Stop and go is no rest: what was not confirmed by now is over, and this is a stop like any other.
+            state = replace(state, away=False, driven_readings=0, stopped_ms=at_ms)
     # An open alarm follows a loss that goes on in halves of the threshold.
     factor = SWING_FACTOR_UNHEARD if state.moving is None else SWING_FACTOR
     needed_l = litres * needed(gauge, least if state.raised_ms is None else least / 2, at_ms, factor)
@@ -201,7 +208,9 @@ def _lost(
 
 def _stop(state: FuelState, position: VehiclePosition | None, at_ms: int, rule: FuelDrop) -> FuelState:
     """The vehicle came to stand: from here on a loss counts, against the level it came with."""
+    away = state.away
     if position is not None and position.speed_mps is not None:
+        away = away or (state.anchor is not None and _elsewhere(state, position))
         state = replace(state, anchor=(at_ms, position.lat, position.lon))
     confirm = rule.confirm_readings
     suspected = state.driven_readings < confirm and (
@@ -210,15 +219,17 @@ def _stop(state: FuelState, position: VehiclePosition | None, at_ms: int, rule: 
     )
     if suspected or state.moving is None:
         # A loss at the last stop is not confirmed yet; or this is no stop, only the first word of one.
-        return replace(state, moving=False, twitched=False, driven_readings=0)
+        readings = state.driven_readings if away and suspected else 0
+        return replace(state, moving=False, twitched=False, driven_readings=readings, away=away and suspected)
     return replace(
         state,
         moving=False,
         twitched=False,
         driven_readings=0,
+        away=False,
         stopped_ms=at_ms,
-        litres=restart(state.litres, confirm=confirm),
-        percents=restart(state.percents, confirm=confirm),
+        litres=restart(state.litres, confirm=confirm, road=True),
+        percents=restart(state.percents, confirm=confirm, road=True),
     )
 
 

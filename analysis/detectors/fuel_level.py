@@ -26,6 +26,8 @@ SCATTER_FACTOR = 4.0
 HALF_FORGOTTEN_MS = 7 * 86_400_000
 # What falls to so little of the level before in one reading is a dropout: a tank keeps a rest.
 DROPOUT_SHARE = 0.01
+# Two readings on the road further apart say nothing of slosh.
+STEP_MAX_MS = 180_000
 # After a refuel foam and float settle.
 SETTLES_MS = 180_000
 # Remembered to the millilitre, and a thousandth of a per cent: short to keep.
@@ -52,6 +54,8 @@ class Gauge(Struct, frozen=True, array_like=True):
     low: float | None = None  # the lowest level since the last rise that fell back
     bump: float = 0.0  # the largest rise above it
     filled_ms: int = 0  # newest reading of the last refuel
+    road: float = 0.0  # the largest step between two readings on the road, at `road_ms`
+    road_ms: int = 0
 
 
 class Loss(Struct, frozen=True):
@@ -120,23 +124,38 @@ def scattered(gauge: Gauge, loss: Loss) -> bool:
     return gauge.readings < LEARNING and loss.amount < SCATTER_FACTOR * max(_rise(gauge.recent), gauge.bump)
 
 
-def restart(gauge: Gauge, *, confirm: int, loss: Loss | None = None) -> Gauge:
+def restart(gauge: Gauge, *, confirm: int, loss: Loss | None = None, road: bool = False) -> Gauge:
     """The gauge from now on, with the level that its last readings agree on at least as the one before.
 
-    Where they sloshed that is less, by all that they sloshed. A `loss` that was told may still come back.
+    Where they sloshed that is less, by all that they sloshed; and of readings from the `road` by all that this gauge
+    is known to slosh there: it may have hung askew for minutes. A `loss` that was told may still come back.
     """
     recent = gauge.recent[-confirm:]
     peaks: tuple[Level, ...] = ()
     if recent and _settled(recent, gauge.filled_ms):
-        peaks = (Level(recent[-1].ms, max(0.0, steady(recent) - _range(gauge.recent))),)
+        sloshed = max(_range(gauge.recent), _faded(gauge.road, gauge.road_ms, recent[-1].ms) if road else 0.0)
+        peaks = (Level(recent[-1].ms, max(0.0, steady(recent) - sloshed)),)
     dip, dip_level = (0.0, 0.0) if loss is None else (loss.amount, loss.now)
     return replace(gauge, recent=recent, peaks=peaks, dip=dip, dip_level=dip_level, low=None, bump=0.0)
 
 
 def drove(gauge: Gauge, before: Gauge) -> Gauge:
     """The gauge after a reading on the road: it compares nothing, and slosh there teaches nothing of slosh at rest."""
-    known = replace(before, recent=gauge.recent, peaks=(), readings=gauge.readings)
+    known = replace(
+        before, recent=gauge.recent, peaks=(), readings=gauge.readings, road=gauge.road, road_ms=gauge.road_ms
+    )
     return replace(known, dip=0.0, low=None, bump=0.0)
+
+
+def shaken(gauge: Gauge, most: float) -> Gauge:
+    """The gauge after a reading on the road, which shows how it sloshes there; a step above `most` is no slosh."""
+    if len(gauge.recent) < 2:
+        return gauge
+    before, last = gauge.recent[-2:]
+    step = abs(last.value - before.value)
+    if last.ms - before.ms > STEP_MAX_MS or step > most or step <= 1.1 * _faded(gauge.road, gauge.road_ms, last.ms):
+        return gauge
+    return replace(gauge, road=round(step, DIGITS), road_ms=last.ms)
 
 
 def forgotten(gauge: Gauge) -> Gauge:
@@ -191,9 +210,11 @@ def _swung(gauge: Gauge, swing: float, at_ms: int) -> Gauge:
 
 
 def _swing(gauge: Gauge, at_ms: int) -> float:
-    if not gauge.swing:
-        return 0.0
-    return gauge.swing * float(0.5 ** (max(0, at_ms - gauge.swung_ms) / HALF_FORGOTTEN_MS))
+    return _faded(gauge.swing, gauge.swung_ms, at_ms)
+
+
+def _faded(swing: float, swung_ms: int, at_ms: int) -> float:
+    return swing * float(0.5 ** (max(0, at_ms - swung_ms) / HALF_FORGOTTEN_MS)) if swing else 0.0
 
 
 def _settled(levels: tuple[Level, ...], filled_ms: int) -> bool:

@@ -61,7 +61,7 @@ class Tank:
         self.used_l += burned_l
         self.at_s, self.odometer_m = at_s, odometer_m
 
-    def told_l(self, moves: bool, engine: bool) -> float:
+    def told_l(self, moves: bool) -> float:
         """What the gauge says now."""
         at_s, gauge = self.at_s, self.gauge
         if any(begin <= at_s < end for begin, end in self.dropouts):
@@ -71,7 +71,7 @@ class Tank:
                 self._held_l = self._scaled(self.level_l)
             return self._held_l
         self._held_l = None
-        swing_l = self._swing(gauge.road_l) if moves else self._rests(gauge.rest_l if engine else gauge.rest_l / 2)
+        swing_l = self._swing(gauge.road_l) if moves else self._rests(gauge.rest_l)
         self._moved = moves
         return self._scaled(self.level_l + swing_l)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from week.lines import Place, Track
+from week.lines import Place, Track, moved
 from week.timetable import demand, flow_mps
 
 EARLY_MAX_S = 40.0
@@ -61,8 +61,8 @@ class Incident(Struct, frozen=True):
 
     kind: str  # breakdown, jam, hold, speeding, spurt, crowd, crush
     link: int
-    size: float
-    stops: int = 1
+    size: float  # seconds, metres a second, or load
+    stops: int = 1  # that it lasts
 
 
 @dataclass
@@ -81,7 +81,13 @@ class Trip:
     visits: list[Visit] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
     stood: list[tuple[float, float]] = field(default_factory=list)  # broken down between stops
+    held: list[tuple[float, float]] = field(default_factory=list)  # at a stop
     sped: list[tuple[float, float]] = field(default_factory=list)
+
+    def time_at(self, along_m: float) -> float:
+        """When it was so far along the line."""
+        leg = next(leg for leg in self.legs if leg.to_m >= along_m and leg.moves)
+        return leg.begin_s + (along_m - leg.from_m) / leg.way_m * (leg.end_s - leg.begin_s)
 
     def drive(self, leaves_s: float, chance: random.Random) -> float:
         """Drive it; when it arrives."""
@@ -100,7 +106,12 @@ class Trip:
             stays_s = 0.0 if stop == 0 else max(6.0, 8 + 14 * load + chance.expovariate(1 / 6))
             if stop and stop % WAITS_EVERY == 0 and late_s + stays_s < -EARLY_MAX_S:
                 stays_s = -EARLY_MAX_S - late_s
-            stays_s += sum(one.size for one in self.incidents if one.kind == "hold" and one.link == stop)
+            held_s = sum(one.size for one in self.incidents if one.kind == "hold" and one.link == stop)
+            if held_s:
+                self.held.append((at_s, at_s + stays_s + held_s))
+            stays_s += held_s
+            if any(one.kind == "speeding" and one.link < stop < one.link + one.stops for one in self.incidents):
+                stays_s = 0.0
             if stays_s:
                 self._rest(at_s, at_s + stays_s, here_m)
             at_s += stays_s
@@ -139,14 +150,17 @@ class Trip:
         """From a stop to the next; when it is there."""
         speed_mps = flow_mps(at_s) * pace * chance.lognormvariate(0.0, 0.12)
         here = [one for one in self.incidents if one.link == stop]
-        for one in here:
-            if one.kind in ("speeding", "spurt"):
-                # A fast piece out of the middle of the link, as long as it is.
-                fast_m = min(to_m - from_m - 20, one.size * one.stops)
-                at_s = self._move(at_s, from_m, from_m + 10, speed_mps)
-                self.sped.append((at_s, at_s + fast_m / one.size))
-                at_s = self._move(at_s, from_m + 10, from_m + 10 + fast_m, one.size)
-                return self._move(at_s, from_m + 10 + fast_m, to_m, speed_mps)
+        for one in self.incidents:
+            if one.kind == "speeding" and one.link <= stop < one.link + one.stops:
+                self.sped.append((at_s, at_s + (to_m - from_m) / one.size))
+                return self._move(at_s, from_m, to_m, one.size)
+        spurt = next((one for one in here if one.kind == "spurt"), None)
+        if spurt is not None and to_m - from_m > 300:
+            # Eight to twelve seconds out of the middle of the link.
+            fast_m = min(to_m - from_m - 40, spurt.size * chance.uniform(8, 12))
+            at_s = self._move(at_s, from_m, from_m + 20, speed_mps)
+            at_s = self._move(at_s, from_m + 20, from_m + 20 + fast_m, spurt.size)
+            return self._move(at_s, from_m + 20 + fast_m, to_m, speed_mps)
         stands_s = chance.uniform(5, 45) if chance.random() < 0.35 else 0.0
         for one in here:
             if one.kind in ("breakdown", "jam"):
@@ -159,3 +173,16 @@ class Trip:
             self.stood.append((at_s, at_s + stands_s))
         self._rest(at_s, at_s + stands_s, light_m)
         return self._move(at_s + stands_s, light_m, to_m, speed_mps * 1.25)
+
+
+def beside(place: Place, trip: Trip, along_m: float) -> Place:
+    """A place on the line moved to the way that the bus took beside it."""
+    if trip.shift is None:
+        return place
+    from_m, to_m, side_m = trip.shift
+    if not from_m < along_m < to_m:
+        return place
+    ramp_m = max(80.0, abs(side_m))
+    off_m = side_m * min(1.0, (along_m - from_m) / ramp_m, (to_m - along_m) / ramp_m)
+    north, east = trip.track.across(from_m, to_m)
+    return moved(place, off_m * north, off_m * east)

@@ -62,10 +62,27 @@ class SensorLimit(Watched):
         return self.low_low if self.low is None else self.low
 
 
+# 230 V ± 10 % is what GOST 29322-2014 (IEC 60038) and EN 50160 allow, so 253 V is the high limit. Where the supply is
+# of the older 220 V (GOST 13109-97), its - 10 % is still in order: 198 V, not 207. Beyond ± 20 % of 220 V what is
+# plugged in takes harm. The short delays are for a whole feeder that trips: the operator knows within seconds.
+SUPPLY_VOLTAGE = SensorLimit(
+    network="electricity",
+    quantity="voltage",
+    unit="V",
+    high_high=264,
+    high=253,
+    low=198,
+    low_low=176,
+    deadband=2,
+    on_delay_s=10,
+    off_delay_s=30,
+)
+
+
 class SensorThreshold(Rule):
     priority: Priority = "medium"
     priority_extreme: Priority = "critical"  # beyond high_high or low_low
-    limits: tuple[SensorLimit, ...] = ()
+    limits: tuple[SensorLimit, ...] = (SUPPLY_VOLTAGE,)
 
 
 class RateLimit(Watched):

@@ -15,7 +15,7 @@ from msgspec import structs
 from city.mappings import FeedMapping
 from city.messages import Reading, Received, Reject, RejectReason
 from ingest.decode import cap, frigate, gtfs_rt, hfp, mapping, native, owntracks, traccar, waltti_apc
-from ingest.decode.outcome import UNKNOWN_FEED, Format, Outcome, Read, Undecodable, refusing, rejected
+from ingest.decode.outcome import UNKNOWN_FEED, Format, Outcome, Read, Undecodable, pass_over, refusing, rejected
 
 # Enough to see what it is; the reject stream must not become the way to fill the store.
 _TOO_LARGE_KEPT_BYTES = 4096
@@ -67,7 +67,7 @@ class Decoders:
         self._bound: dict[str, Read] = {}
 
     def decode(self, message: Received) -> tuple[Outcome, ...]:
-        """What a message says: its readings and rejects, one at least; never raises."""
+        """What a message says: its readings and rejects, none only of our own topics; never raises."""
         return self._reader(message)(message)
 
     def decode_all(self, messages: Iterable[Received], readings: list[Reading], rejects: list[Reject]) -> None:
@@ -97,7 +97,9 @@ class Decoders:
                     if form.topics_repeat:
                         self._keep(topic, read)
                 limit = form.payload_max_bytes or self._payload_max_bytes
-                return _refuse_size(read, limit) if len(message.payload) > limit else read
+                if len(message.payload) > limit and read is not pass_over:
+                    return _refuse_size(read, limit)
+                return read
         problem = Undecodable(RejectReason.UNKNOWN_TOPIC, "no configured format takes this topic")
         return refusing(UNKNOWN_FEED, problem)
 

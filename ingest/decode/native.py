@@ -18,6 +18,7 @@ from ingest.decode.outcome import (
     Read,
     Undecodable,
     check_id,
+    pass_over,
     read_json,
     refusing,
     rejected,
@@ -25,6 +26,8 @@ from ingest.decode.outcome import (
 
 CASE_FEED = "case"
 _TOPIC_LEVELS = 6
+# Where Markaz tells of its own alarms; its subscription brings them back.
+_OWN_FEED, _OWN_TOPIC_LEVELS = "alarm", 5
 
 _decoders = {kind: msgspec.json.Decoder(one.message).decode for kind, one in KINDS.items()}
 _decode_case = msgspec.json.Decoder(CaseMessage).decode
@@ -33,6 +36,8 @@ _decode_case = msgspec.json.Decoder(CaseMessage).decode
 def bind(topic: str) -> Read:
     """The reader of a native topic. A case's last level is its id, the others' the kind."""
     levels = topic.split("/")
+    if len(levels) == _OWN_TOPIC_LEVELS and levels[3] == _OWN_FEED:
+        return pass_over
     if len(levels) == _TOPIC_LEVELS and levels[3] == CASE_FEED:
         return _case_reader(levels[4], levels[5])
     feed = f"{levels[3]}/{levels[5]}" if len(levels) == _TOPIC_LEVELS else ""

@@ -30,7 +30,7 @@ class Undecodable(Exception):
 
 
 Outcome = Reading | Reject
-# What the payloads of one topic say: an outcome or more for each message; never raises, never nothing.
+# What the payloads of one topic say: an outcome or more for each message; never raises. Nothing: it is our own.
 Read = Callable[[Received], tuple[Outcome, ...]]
 
 
@@ -43,6 +43,11 @@ class Format(NamedTuple):
     topics_repeat: bool = True
     # Some formats carry a whole fleet in a message; None: ingest.payload_max_bytes.
     payload_max_bytes: int | None = None
+
+
+def pass_over(message: Received) -> tuple[Outcome, ...]:
+    """The reader of a topic on which Markaz itself speaks: nothing is stored, nothing rejected."""
+    return ()
 
 
 def rejected(feed: str, problem: Undecodable, message: Received) -> Reject:

@@ -84,7 +84,7 @@ def one_input(data: bytes) -> None:
 
 def _decode(message: Received) -> None:
     outcomes = _decoders.decode(message)
-    assert outcomes, "a message without an outcome"
+    assert outcomes or "/alarm/" in message.topic, "a message without an outcome"
     counted = 0
     for outcome in outcomes:
         if isinstance(outcome, Reject):

@@ -40,6 +40,8 @@ RULES = {
     "MARKAZ_ALARMS__CAMERA_ALERT__CLEAR_AFTER_S": "2.5",
     "MARKAZ_ALARMS__FUEL_DROP__CLEAR_AFTER_S": "2.5",
     "MARKAZ_ALARMS__FEED_SILENT__SILENT_AFTER_S": "{sensor/reading: 3}",
+    # Which alarm begins a flood depends on the order in which partitions are read; the rest does not.
+    "MARKAZ_NUISANCE__FLOOD_SUPPRESSES": "[]",
 }
 
 
@@ -99,7 +101,11 @@ class City:
     def expected(self) -> dict[str, list[tuple[Action, int, int]]]:
         """The same by one reader that was never disturbed."""
         detection = Detection(
-            self._config.alarms, self._config.kpis.capacity_default, Clock(UTC), joining=self._config.incidents
+            self._config.alarms,
+            self._config.kpis.capacity_default,
+            Clock(UTC),
+            joining=self._config.incidents,
+            nuisance=self._config.nuisance,
         )
         for event in self.said:
             detection.apply([(event, False)])
@@ -230,7 +236,8 @@ def test_a_lost_store_is_waited_for_and_is_no_silence_of_feeds(
     assert len(silent) == 1
     assert silent[0].raised_ms >= back_ms + 3_000 - 1_500
     city.say(status(online=False))
-    wait_until(lambda: len(city.found()) == 2, what="the next alarm")
+    # A source's alarm has the same id at every rise.
+    wait_until(lambda: list(city.found().values()) == [None], what="the next rise")
     assert alarms.log().count("store_down") == 1
 
 

@@ -82,7 +82,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def test_the_city_is_heard_and_stops_cleanly(broker: Server, start: Start, tmp_path: Path) -> None:
     heard = Heard(broker, "markaz/v1/tashkent/#")
-    process = start(broker, "simulate", "--vehicles", "30", "--cameras", "20", "--truth", str(tmp_path / "truth"))
+    few = ("--vehicles", "30", "--cameras", "20", "--sensors", "60")
+    process = start(broker, "simulate", *few, "--truth", str(tmp_path / "truth"))
     wait_until(lambda: heard.listen(0.1) or heard.messages, what="a message of the city")
     heard.listen(12.0)
     process.send_signal(signal.SIGTERM)
@@ -94,6 +95,7 @@ def test_the_city_is_heard_and_stops_cleanly(broker: Server, start: Start, tmp_p
     assert ends["passengers"] >= 30
     assert ends["fuel"] >= 20
     assert ends["status"] >= 20
+    assert ends["reading"] >= 12
     # Times are of now: measured at most moments before they were heard.
     newest = json.loads(next(p for t, p in reversed(heard.messages) if t.endswith("/position")))
     assert abs(time.time() - _epoch_s(newest["ts"])) < 5

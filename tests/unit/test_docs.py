@@ -25,6 +25,7 @@ from analysis.workers import WorkerLooks
 from city.alarms import Alarm, AlarmPriority
 from city.config import ENV_NOT_SETTINGS, ENV_PREFIX, Config, load_config
 from city.events import EVENT_TYPES
+from city.incidents import Incident
 from city.keys import NAMES, partition_of
 from city.mappings import NATIVE, FieldSource
 from city.messages import Histogram, RejectReason, WorkerFigures
@@ -32,7 +33,7 @@ from city.rules import Alarms
 from city.rules.rule import Hours, Rule
 from city.settings import CityProfile
 from city.units import UNITS
-from dashboard import api, api_alarms, api_feeds
+from dashboard import api, api_alarms, api_feeds, api_incidents
 from dashboard.app import GEOGRAPHY, build
 from ingest.decode import FORMATS, cap, frigate, gtfs_rt, hfp, native, native_events, owntracks, traccar, waltti_apc
 from ingest.decode.outcome import UNKNOWN_FEED
@@ -92,7 +93,7 @@ def shown(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(str, value)) + "]"
+        return "[" + ", ".join(map(shown, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
@@ -117,10 +118,17 @@ def _as_every_rule(name: str, default: object) -> bool:
 
 
 def as_written(default: Any) -> Any:
-    """Topic filters as people write them: one alone, several as a list."""
+    """Topic filters as people write them: one alone, several as a list. Sections by what they set."""
+    if isinstance(default, tuple) and any(isinstance(one, BaseModel) for one in default):
+        given = [one.model_dump(exclude_unset=True) for one in default]
+        return tuple({name: _whole(value) for name, value in one.items()} for one in given)
     if not isinstance(default, dict) or not all(isinstance(filters, tuple) for filters in default.values()):
         return default
     return {name: filters[0] if len(filters) == 1 else list(filters) for name, filters in default.items()}
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 SETTINGS = dict(settings())
@@ -275,6 +283,7 @@ def test_the_fields_of_answers_are_documented() -> None:
         "A vehicle": api.vehicle_json(Vehicle("v"), config, 0, 0),
         "A camera": api.camera_json(Camera("c"), 0),
         "An alarm": api_alarms.alarm_json(alarm),
+        "An incident": api_incidents.incident_json(Incident(id="i", opened_ms=0, updated_ms=0, last_ms=0), []),
         "A worker": api_feeds.worker_answer(report, 0),
     }
     for what, answer in answers.items():

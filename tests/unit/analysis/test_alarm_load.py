@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analysis.alarm_load import DAY_MS, WINDOW_MS, AlarmLoad
 from analysis.alarm_load_report import RECOMMENDED_SHARE, LoadReport
-from city.alarms import Action, AlarmPriority, AlarmState, Transition
+from city.alarms import Action, Alarm, AlarmPriority, AlarmState, Transition
 from city.i18n import LANGUAGES, translator
 
 T0 = 1_777_852_800_000  # 2026-05-04T00:00:00Z, the beginning of a window
@@ -325,3 +325,84 @@ def test_no_sequence_of_transitions_breaks_it(acts: list[tuple[int, Action, int,
     assert 0 <= report.flood_share <= 1
     assert 0 <= report.top_share <= 1.000001
     assert report.last_10min <= report.last_hour
+
+
+# --- parts of the span ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_part_of_the_span_equals_a_load_that_kept_no_more(seed: int) -> None:
+    log = month(seed, days=20)
+    now_ms = log.transitions[-1].at_ms
+    whole, part = AlarmLoad(T0), AlarmLoad(T0, 3 * DAY_MS)
+    for one in log.transitions:
+        whole.take(one)
+        part.take(one)
+    found, expected = whole.report(now_ms, 3 * DAY_MS), part.report(now_ms)
+    assert found.announced > 0
+    assert found == expected
+
+
+def test_the_announced_of_every_window_are_told() -> None:
+    report = by_window(3, 0, 12, 4).report(T0 + 4 * WINDOW_MS - 1)
+    assert (report.by_window_since_ms, report.by_window) == (T0, (3, 0, 12, 4))
+
+
+def test_a_flood_that_began_before_the_part_is_a_flood_in_it() -> None:
+    load = AlarmLoad(T0)
+    for one in by_window(15, 8, 7, 1, 0).transitions:
+        load.take(one)
+    part = load.report(T0 + 5 * WINDOW_MS - 1, 4 * WINDOW_MS - 1)
+    assert part.by_window == (8, 7, 1, 0)
+    assert (part.floods, part.flood_s) == (1, 1200)
+    assert load.report(T0 + 5 * WINDOW_MS - 1, 2 * WINDOW_MS - 1).floods == 0
+
+
+def test_the_pulse_is_that_of_the_report() -> None:
+    log = by_window(3, 12, 6)
+    load = AlarmLoad(T0)
+    for one in log.transitions:
+        load.take(one)
+    now_ms = T0 + 2 * WINDOW_MS + 30 * SECOND
+    report = load.report(now_ms)
+    assert load.pulse(now_ms) == (report.last_10min, report.in_flood) == (6, True)
+
+
+def standing(**more: object) -> Alarm:
+    fields: dict[str, object] = {"state": S.ACKNOWLEDGED, "priority": AlarmPriority.LOW, **more}
+    return Alarm(id="r:a", rule="r", source_kind="sensor", source_id="a", raised_ms=T0 - 40 * DAY_MS, **fields)  # type: ignore[arg-type]
+
+
+def test_an_alarm_from_before_the_known_time_is_stale_until_it_clears() -> None:
+    load = AlarmLoad(T0)
+    load.know(standing())
+    assert [one.since_ms for one in load.report(T0 + HOUR).stale] == [T0 - 40 * DAY_MS]
+    log = Log()
+    log.add("r:a", Action.COMMENT, T0 + HOUR, S.ACKNOWLEDGED)
+    log.clear("r:a", T0 + 2 * HOUR)
+    for one in log.transitions:
+        load.take(one)
+    assert load.report(T0 + 3 * HOUR).stale == ()
+
+
+@pytest.mark.parametrize("more", [{"state": S.SHELVED}, {"state": S.NORMAL}, {"priority": AlarmPriority.JOURNAL}])
+def test_what_is_held_over_or_only_recorded_is_not_taken_for_standing(more: dict[str, object]) -> None:
+    load = AlarmLoad(T0)
+    load.know(standing(**more))
+    assert load.report(T0 + HOUR).stale == ()
+
+
+def test_alarms_that_were_let_go_leave_their_place_to_others_and_no_counts() -> None:
+    load = AlarmLoad(T0, DAY_MS)
+    log = Log()
+    for day in range(6):
+        for number in range(50):
+            log.rise(f"r:{day}-{number}", T0 + day * DAY_MS + number * MINUTE)
+            log.clear(f"r:{day}-{number}", T0 + day * DAY_MS + number * MINUTE + 5 * MINUTE)
+    for one in log.transitions:
+        load.take(one)
+        load.report(one.at_ms)
+    report = load.report(T0 + 5 * DAY_MS + HOUR)
+    assert {one.source_id.partition("-")[0] for one in report.top} == {"5"}
+    assert report.announced == 50
+    assert sum(one.announced for one in report.top) == 10

@@ -21,6 +21,7 @@ from city.messages import FeedCount
 from city.rules import Alarms
 from city.rules.cameras import CameraAlert, CameraOffline
 from city.rules.incidents import Incidents, JoinRule
+from city.rules.nuisance import Nuisance
 from city.rules.rule import Hours
 from city.rules.system import FeedSilent
 from city.rules.transport import FuelDrop, Overload
@@ -34,6 +35,8 @@ RULES: dict[str, Any] = {
     "feed_silent": FeedSilent(silent_after_s={"hfp": 15}),
 }
 
+# So that alarms chatter, and come in floods, within a few minutes.
+NUISANCE = Nuisance(chatter_rises=2, chatter_quiet_s=30, flood_rises=6, flood_window_s=40, flood_clear=3)
 # Of one source within a minute, and the first of any that follow each other closely.
 JOINING = Incidents(
     rules={
@@ -88,7 +91,7 @@ def feed(last_s: float, now_s: float) -> FeedSeen:
 
 
 def fresh(**rules: Any) -> Detection:
-    return Detection(Alarms(**{**RULES, **rules}), 80, Clock(UTC), joining=JOINING)
+    return Detection(Alarms(**{**RULES, **rules}), 80, Clock(UTC), joining=JOINING, nuisance=NUISANCE)
 
 
 def scenario(seed: int, seconds: int = 250) -> list[list[Event]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from analysis.alarm_states import apply
-from city.alarm_store import Changed, Remembered
+from analysis.alarm_states import apply, transition_of
+from city.alarm_store import AlarmCommit, Others
 from city.alarms import Act, Action, Alarm, AlarmState, Transition
 from city.config import Config
 from city.events import CameraEvent, CameraStatus, Event, Facet
+from city.incidents import Incident
 from city.messages import FeedCount
+from city.notices import Notice
 from city.store import Entry, RejectsKept, Store, Stored, StoreDown
 from ingest.alarms import AlarmWorker
 
@@ -27,6 +28,8 @@ class Shelf(Store):
     def __init__(self) -> None:
         self.kept: dict[str, Alarm] = {}
         self.log: list[Transition] = []
+        self.kept_incidents: dict[str, Incident] = {}
+        self.notices: list[Notice] = []
         self.memory: dict[str, bytes] = {}
         self.cursors: dict[int, str] = {}
         self.known: list[Event] = []
@@ -56,35 +59,54 @@ class Shelf(Store):
         return "0-0"
 
     def read_alarms(self, cursor: str, *, block_ms: int) -> tuple[str, list[Alarm]]:
-        return cursor, []
+        # Every change, again and again: an alarm that is known already changes nothing.
+        return cursor, list(self.kept.values())
 
     def own_alarms(self, owner: str) -> tuple[dict[int, str], dict[str, bytes]]:
         return dict(self.cursors), dict(self.memory)
 
-    def commit_alarms(
-        self,
-        changes: Sequence[Changed],
-        transitions: Sequence[Transition],
-        *,
-        keep_s: float,
-        remembered: Remembered | None = None,
-    ) -> list[int]:
+    def incidents(self) -> list[Incident]:
+        return list(self.kept_incidents.values())
+
+    def incident(self, incident_id: str) -> Incident | None:
+        return self.kept_incidents.get(incident_id)
+
+    def incident_tip(self) -> str:
+        return "0-0"
+
+    def read_incidents(self, cursor: str, *, block_ms: int) -> tuple[str, list[Incident]]:
+        return cursor, []
+
+    def alarm_log_tip(self) -> str:
+        return f"{len(self.log)}-0"
+
+    def alarm_log_after(self, cursor: str) -> tuple[str, list[Transition]]:
+        return self.alarm_log_tip(), self.log[int(cursor.partition("-")[0]) :]
+
+    def commit_alarms(self, commit: AlarmCommit, *, keep_s: float) -> Others:
         if self.down:
             raise StoreDown("gone")
-        others = [at for at, one in enumerate(changes) if self.kept.get(one.id) != one.before]
+        others = Others(
+            alarms=[one.id for one in commit.alarms if self.kept.get(one.id) != one.before],
+            incidents=[one.after.id for one in commit.incidents if self.incident(one.after.id) != one.before],
+        )
         if others:
             return others
-        for one in changes:
+        for one in commit.alarms:
             if one.after is None:
                 del self.kept[one.id]
             else:
                 self.kept[one.id] = one.after
-        self.log += transitions
-        assert remembered is not None
-        self.memory.update(remembered.fields)
-        self.cursors = dict(remembered.cursors)
+        self.kept_incidents.update({one.after.id: one.after for one in commit.incidents})
+        self.log += commit.transitions
+        self.notices += commit.notices
+        assert commit.remembered is not None
+        self.memory.update(commit.remembered.fields)
+        for name in commit.remembered.forgotten:
+            self.memory.pop(name, None)
+        self.cursors = dict(commit.remembered.cursors)
         self.commits += 1
-        return []
+        return others
 
 
 @pytest.fixture
@@ -97,8 +119,8 @@ def worker(shelf: Shelf) -> AlarmWorker:
     return started(shelf)
 
 
-def started(shelf: Shelf) -> AlarmWorker:
-    config = Config.model_validate({"cities": CITIES, "store": {"alarms_keep_s": 600}})
+def started(shelf: Shelf, **given: Any) -> AlarmWorker:
+    config = Config.model_validate({"cities": CITIES, "store": {"alarms_keep_s": 600}} | given)
     worker = AlarmWorker(shelf, config)
     worker.begin()
     worker.caught_up(NOW)
@@ -211,3 +233,52 @@ def test_a_reject_stream_near_its_bound_is_an_alarm_until_it_is_emptied(worker: 
     shelf.rejects_bytes = 10 << 20
     beat(worker, NOW + 2 * S)
     assert not shelf.kept[alarm.id].active
+
+
+TOLD = {
+    "receivers": {"gas": {"webhook": "https://gas.example/", "secret": "s" * 24}},
+    "escalation": [{"after_s": 60, "tell": ["gas"]}],
+}
+
+
+def told(shelf: Shelf) -> list[str]:
+    return [one.transition.action if one.transition else "escalate" for one in shelf.notices]
+
+
+def test_what_is_told_follows_what_is_written_and_an_operators_act_too(shelf: Shelf) -> None:
+    worker = started(shelf, notices=TOLD)
+    take(worker, fire())
+    beat(worker, NOW)
+    assert told(shelf) == [], "the log has it only now"
+    beat(worker, NOW + 200)
+    assert told(shelf) == ["rise"]
+    name = "camera_alert:cam|fire"
+    act = Act(action=Action.ACKNOWLEDGE, at_ms=NOW + 300, by="anvar")
+    before, shelf.kept[name] = shelf.kept[name], apply(shelf.kept[name], act)
+    shelf.log.append(transition_of(before, shelf.kept[name], act))
+    beat(worker, NOW + 400)
+    assert told(shelf) == ["rise", "acknowledge"]
+    assert shelf.notices[-1].alarm.acknowledged_by == "anvar"
+
+
+def test_killed_after_a_transition_was_written_its_notices_are_made_by_the_next_one(shelf: Shelf) -> None:
+    worker = started(shelf, notices=TOLD)
+    take(worker, fire())
+    beat(worker, NOW)
+    worker = started(shelf, notices=TOLD)
+    beat(worker, NOW + S)
+    worker = started(shelf, notices=TOLD)
+    beat(worker, NOW + 59 * S)
+    assert told(shelf) == ["rise"]
+    beat(worker, NOW + 60 * S)
+    worker = started(shelf, notices=TOLD)
+    beat(worker, NOW + 61 * S)
+    assert told(shelf) == ["rise", "escalate"]
+
+
+def test_without_receivers_nothing_is_remembered_of_them(shelf: Shelf) -> None:
+    worker = started(shelf)
+    take(worker, fire())
+    beat(worker, NOW)
+    beat(worker, NOW + S, due=True)
+    assert not [name for name in shelf.memory if name.startswith(("notices:", "escalation:"))]

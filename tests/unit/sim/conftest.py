@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from city.areas import Areas, load_areas
 from sim.network import Line, Network, Stop, load_network, reversed_line
+from sim.sensors import Meter
 from sim.town import Town, TownPlan
 
 TASHKENT = Path(__file__).parents[3] / "data" / "tashkent"
@@ -19,6 +22,11 @@ START_MS = int(datetime(2026, 3, 18, 3, 5, tzinfo=UTC).timestamp() * 1000)
 @pytest.fixture(scope="session")
 def network() -> Network:
     return load_network(TASHKENT)
+
+
+@pytest.fixture(scope="session")
+def areas() -> Areas:
+    return load_areas(TASHKENT)
 
 
 @pytest.fixture
@@ -43,6 +51,7 @@ def make_town(
     rate_hz: float = 1.0,
     seed: int = 7,
     slice_s: float = 0.1,
+    meters: Sequence[Meter] = (),
 ) -> Town:
     plan = TownPlan(
         city="tashkent",
@@ -54,4 +63,4 @@ def make_town(
         zone=ZoneInfo("Asia/Tashkent"),
         slice_s=slice_s,
     )
-    return Town(network, plan)
+    return Town(network, plan, meters=meters)

@@ -28,7 +28,8 @@ def _arguments(*given: str) -> argparse.Namespace:
 def test_what_is_not_given_comes_from_the_configuration(config: Config) -> None:
     options = read_options(config, _arguments("--vehicles", "5000"))
     assert options.vehicles == 5000
-    assert (options.cameras, options.rate_hz, options.seed, options.speed) == (240, 1, 1, 1)
+    assert (options.cameras, options.sensors, options.rate_hz) == (240, 120, 1)
+    assert (options.seed, options.speed) == (1, 1)
     assert options.resume
 
 
@@ -43,6 +44,7 @@ def test_a_seed_begins_anew(config: Config) -> None:
         ("--rate", "0"),
         ("--speed", "0.5"),
         ("--cameras", "-1"),
+        ("--sensors", "-1"),
         ("--duration", "0"),
         ("--rate", "nan"),
     ],

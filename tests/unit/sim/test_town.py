@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import shapely
 
+from city.areas import Areas
 from sim.messages import Outgoing
 from sim.network import Network
+from sim.sensors import place_meters
 from sim.town import Memory, Town, TownPlan
 from sim.truth import Anomaly, rfc3339
 
@@ -73,6 +75,15 @@ def _seconds(message: Message) -> float:
 def test_the_same_seed_gives_the_same_city_message_for_message(network: Network) -> None:
     assert _live(make_town(network), 30) == _live(make_town(network), 30)
     assert _live(make_town(network), 5) != _live(make_town(network, seed=8), 5)
+
+
+def test_a_city_with_meters_says_the_same_of_all_else(network: Network, areas: Areas) -> None:
+    """More of one thing does not make another city; within half a minute every meter has spoken."""
+    meters = place_meters(areas.mahallas, 120, 7)
+    messages = _live(make_town(network, meters=meters), 30)
+    assert set(_by_entity(messages, "reading")) == {meter.sensor_id for meter in meters}
+    assert [one for one in messages if "/sensor/" not in one.topic] == _live(make_town(network), 30)
+    assert messages == _live(make_town(network, meters=meters), 30)
 
 
 def test_every_vehicle_speaks_once_a_period_spread_over_it(network: Network) -> None:

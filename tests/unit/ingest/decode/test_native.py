@@ -272,3 +272,21 @@ def test_a_reject_keeps_the_original_bytes() -> None:
     decoded = decode("vehicle/b/position", b"\x00\xff raw")
     assert decoded.reject is not None
     assert decoded.reject.message.payload == b"\x00\xff raw"
+
+
+@pytest.mark.parametrize("payload", [b"", b'{"id": "camera_alert:c|fire"}', b"\xff", b"y" * 70_000])
+def test_our_own_alarms_come_back_and_are_passed_over(payload: bytes) -> None:
+    """Neither stored nor rejected, whatever somebody else publishes there."""
+    message = Received(PREFIX + "alarm/camera_alert:c|fire", payload, TS_MS)
+    assert DECODERS.decode(message) == ()
+    readings: list[Any] = []
+    rejects: list[Any] = []
+    DECODERS.decode_all([message, message], readings, rejects)
+    assert (readings, rejects) == ([], [])
+
+
+@pytest.mark.parametrize("topic", ["alarm/a/b", "alarm", "alarms/a"])
+def test_what_only_looks_like_our_own_alarms_is_unknown(topic: str) -> None:
+    decoded = decode(topic, {})
+    assert decoded.reject is not None
+    assert decoded.reject.reason is RejectReason.UNKNOWN_TOPIC
