@@ -15,6 +15,7 @@ RECOMMENDED_SHARE: Mapping[str, float] = {"low": 0.80, "medium": 0.15, "high": 0
 
 # Shares of fewer alarms say nothing: ten sources are all of them.
 _ENOUGH = 50
+_LOW_MIN = 0.79  # what the others leave: the four shares add up to 1.01
 
 
 class BadActor(Struct, frozen=True, kw_only=True):
@@ -77,16 +78,13 @@ class Measure(Struct, frozen=True, kw_only=True):
     name: str
     value: float
     unit: Literal["alarms", "ratio"]
-    recommended: float  # at most
+    recommended: float  # at most; of low priority at least
     manageable: float | None = None  # above what is recommended, and an operator can still live with it
-    state: Literal["met", "manageable", "exceeded", "too_few"]
+    state: Literal["met", "manageable", "not_met", "too_few"]
 
 
 def measures(report: LoadReport) -> tuple[Measure, ...]:
-    """The figures of a report that have a recommended value, in the order of the standard's table.
-
-    A priority is judged with all that are more urgent: too many low ones harm nobody's sense of what is urgent.
-    """
+    """The figures of a report that have a recommended value: most of them at most that, low priority at least."""
     enough = report.announced >= _ENOUGH
     found = [
         _measure("per_10min", report.mean_per_10min, 1, manageable=2),
@@ -99,19 +97,18 @@ def measures(report: LoadReport) -> tuple[Measure, ...]:
         _measure("fleeting", report.fleeting, 0),
         _measure("stale", len(report.stale), 4),
     ]
-    urgent = allowed = 0.0
     for priority in ("critical", "high", "medium", "low"):
-        urgent += report.priority_share[priority]
-        allowed += RECOMMENDED_SHARE[priority]
-        # Of the lowest there cannot be too many.
-        judged = urgent if priority != "low" else 0.0
+        share = report.priority_share[priority]
+        # Of the lowest there may be more: what counts is that it is not made up of more urgent ones.
+        beyond = share if priority != "low" else 1 - share
+        allowed = RECOMMENDED_SHARE[priority] if priority != "low" else 1 - _LOW_MIN
         found.append(
             Measure(
                 name=priority,
-                value=report.priority_share[priority],
+                value=share,
                 unit="ratio",
                 recommended=RECOMMENDED_SHARE[priority],
-                state=_state(judged, allowed, None, enough=enough),
+                state=_state(beyond, allowed, None, enough=enough),
             )
         )
     return tuple(found)
@@ -132,10 +129,10 @@ def _measure(
 
 def _state(
     value: float, recommended: float, manageable: float | None, *, enough: bool
-) -> Literal["met", "manageable", "exceeded", "too_few"]:
+) -> Literal["met", "manageable", "not_met", "too_few"]:
     if not enough:
         return "too_few"
     # Sums of shares: a hair above by rounding is none.
     if value <= recommended + 1e-9:
         return "met"
-    return "manageable" if manageable is not None and value <= manageable else "exceeded"
+    return "manageable" if manageable is not None and value <= manageable else "not_met"

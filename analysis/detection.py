@@ -6,7 +6,7 @@ changed since the last `written` is told apart, so that memory, alarms and curso
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from analysis.alarmbook import AlarmBook, place_of
 from analysis.detectors import DETECTORS
-from analysis.detectors.detector import City, Detector, State
+from analysis.detectors.detector import City, Detector, State, Step
 from analysis.detectors.finding import Change, Finding
 from analysis.incidents import IncidentBook, Member, alarm_member, case_member
 from analysis.picture import Picture
@@ -36,10 +36,38 @@ log = structlog.get_logger()
 # Between two ticks further apart nobody watched: the store was away, or this process was stopped.
 BLIND_AFTER_MS = 5_000
 
-Name = tuple[str, str]  # rule, key
 _BY_RULE = {detector.rule: detector for detector in DETECTORS}
 _encode = msgspec.json.Encoder().encode
 _decoders = {detector.rule: msgspec.json.Decoder(detector.state) for detector in DETECTORS}
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One detector at work, with the states of all its keys."""
+
+    detector: Detector
+    rule: Rule
+    states: dict[str, Struct] = field(default_factory=dict)
+    waiting: set[str] = field(default_factory=set)
+    dirty: set[str] = field(default_factory=set)
+
+    def put(self, key: str, state: Struct | None) -> None:
+        """Know another state of a key; None: nothing."""
+        self.dirty.add(key)
+        if state is None:
+            self.states.pop(key, None)
+            self.waiting.discard(key)
+            return
+        self.states[key] = state
+        if cast("State", state).waits:
+            self.waiting.add(key)
+        else:
+            self.waiting.discard(key)
+
+
+# Detectors of one key follow each other: the key is made once.
+_Takes = tuple[_Desk, Step, dict[str, Struct], Rule]
+_Takers = list[tuple[Callable[[Any], str | None], list[_Takes]]]
 
 
 @dataclass(slots=True)
@@ -58,10 +86,8 @@ class Detection:
     incidents: IncidentBook = field(init=False)
     suppression: Suppression = field(init=False)
     _city: City = field(init=False)
-    _states: dict[Name, Struct] = field(default_factory=dict)
-    _waiting: set[Name] = field(default_factory=set)
-    _dirty: set[Name] = field(default_factory=set)
-    _takers: dict[type, list[tuple[Detector, Rule]]] = field(default_factory=dict)
+    _desks: dict[str, _Desk] = field(default_factory=dict)  # by rule
+    _takers: dict[type, _Takers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.incidents = IncidentBook(self.joining, self.clock)
@@ -70,31 +96,45 @@ class Detection:
         self._city = City(self.picture, self.routes, self.capacity_default, 0)
         for detector in DETECTORS:
             rule = cast("Rule", getattr(self.rules, detector.rule))
-            if rule.enabled:
-                for kind in detector.takes:
-                    self._takers.setdefault(kind, []).append((detector, rule))
+            desk = self._desks[detector.rule] = _Desk(detector, rule)
+            takes = (desk, detector.step, desk.states, rule)
+            for kind in detector.takes if rule.enabled else ():
+                takers = self._takers.setdefault(kind, [])
+                for key_of, desks in takers:
+                    if key_of is detector.key:
+                        desks.append(takes)
+                        break
+                else:
+                    takers.append((detector.key, [takes]))
 
     # --- what comes in ----------------------------------------------------------------------------
 
     def apply(self, events: Iterable[tuple[Event, bool]]) -> None:
         """Take a batch of (event, late) of one partition in."""
         # The facets of a batch come one after another; the rules want them as they were measured.
-        for event, late in sorted(events, key=lambda one: one[0].measured_ms):
+        picture, see = self.picture, self.see
+        for event, late in sorted(events, key=_measured):
             if not late:
-                self.picture.apply(event)
-            if isinstance(event, Case):
+                picture.apply(event)
+            if type(event) is Case:
                 self._case(event)
-            elif not late or isinstance(event, CameraEvent):
-                self.see(event)
+            elif not late or type(event) is CameraEvent:
+                see(event)
 
     def see(self, seen: object) -> None:
         """Show one thing to the detectors that want it: an event, a feed's counters, the size of something."""
-        for detector, rule in self._takers.get(type(seen), ()):
-            key = detector.key(seen)
-            if key is not None:
-                name = (detector.rule, key)
-                state = self._states.get(name)
-                self._keep(name, rule, state, detector.step(state, seen, rule, self._city))
+        city = self._city
+        for key_of, desks in self._takers.get(type(seen), ()):
+            key = key_of(seen)
+            if key is None:
+                continue
+            for desk, step, states, rule in desks:
+                before = states.get(key)
+                after, findings = step(before, seen, rule, city)
+                if after is not before:
+                    desk.put(key, after)
+                if findings:
+                    self._tell(findings, rule)
 
     def seed(self, now_ms: int) -> None:
         """Take the picture's newest states in, for what was said before the events that are still kept.
@@ -114,25 +154,23 @@ class Detection:
         if now_ms - self.ticked_ms > BLIND_AFTER_MS or now_ms < self.ticked_ms:
             self._city = City(self.picture, self.routes, self.capacity_default, now_ms)
         self.ticked_ms = now_ms
-        for name in sorted(self._waiting):
-            detector = _BY_RULE[name[0]]
-            if detector.tick is not None:
-                rule, state = cast("Rule", getattr(self.rules, name[0])), self._states[name]
-                self._keep(name, rule, state, detector.tick(state, now_ms, rule, self._city))
+        for rule in sorted(self._desks):
+            desk = self._desks[rule]
+            tick = desk.detector.tick
+            if tick is None:
+                continue
+            states, city = desk.states, self._city
+            ticked = [(key, *tick(states[key], now_ms, desk.rule, city)) for key in desk.waiting]
+            # Most have nothing to tell; the others tell in one order, whatever the set's.
+            changed = [one for one in ticked if one[1] is not states[one[0]] or one[2]]
+            for key, after, findings in sorted(changed, key=_key):
+                if after is not states[key]:
+                    desk.put(key, after)
+                if findings:
+                    self._tell(findings, desk.rule)
         self._let_go(now_ms)
 
-    def _keep(self, name: Name, rule: Rule, before: Any, found: tuple[Any, Sequence[Finding]]) -> None:
-        after, findings = found
-        if after is not before:
-            self._dirty.add(name)
-            if after is None:
-                self._states.pop(name, None)
-            else:
-                self._states[name] = after
-            if after is not None and cast("State", after).waits:
-                self._waiting.add(name)
-            else:
-                self._waiting.discard(name)
+    def _tell(self, findings: Sequence[Finding], rule: Rule) -> None:
         for finding in findings:
             self._found(finding, rule)
             # Some detectors look at what others find: a network fails where many of its sensors do.
@@ -228,37 +266,48 @@ class Detection:
                 state = _decoders[rule].decode(value)
             except msgspec.DecodeError as error:
                 log.warning("state_not_understood", rule=rule, key=key, error=str(error))
-                self._dirty.add((rule, key))
+                self._desks[rule].dirty.add(key)
                 continue
-            self._states[rule, key] = state
+            desk = self._desks[rule]
+            desk.states[key] = state
             if cast("State", state).waits:
-                self._waiting.add((rule, key))
+                desk.waiting.add(key)
 
     def settle(self, now_ms: int) -> None:
         """Clear alarms that no detector holds: its rule is gone or off, or its memory was not understood."""
         for alarm in self.book.standing():
             rule, _, key = alarm.id.partition(":")
-            state = self._states.get((rule, key))
+            state = self._desks[rule].states.get(key) if rule in self._desks else None
             if state is None or cast("State", state).raised_ms is None:
                 self.book.act(alarm, Act(action=Action.CLEAR, at_ms=max(now_ms, alarm.raised_ms)))
 
     def changed_memory(self) -> tuple[dict[str, bytes], list[str]]:
         """What to keep since the last `written`, and what to forget."""
         kept, gone = self.suppression.changed_memory()
-        for rule, key in self._dirty:
-            state = self._states.get((rule, key))
-            if state is None:
-                gone.append(f"{rule}:{key}")
-            else:
-                kept[f"{rule}:{key}"] = _encode(state)
+        for rule, desk in self._desks.items():
+            for key in desk.dirty:
+                state = desk.states.get(key)
+                if state is None:
+                    gone.append(f"{rule}:{key}")
+                else:
+                    kept[f"{rule}:{key}"] = _encode(state)
         return kept, gone
 
     def written(self) -> None:
         """The store has it all."""
-        self._dirty.clear()
+        for desk in self._desks.values():
+            desk.dirty.clear()
         self.suppression.written()
         self.book.written()
         self.incidents.written()
+
+
+def _measured(one: tuple[Event, bool]) -> int:
+    return one[0].measured_ms
+
+
+def _key(one: tuple[str, object, object]) -> str:
+    return one[0]
 
 
 def _over(hold: Hold | None, now_ms: int) -> bool:

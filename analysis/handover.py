@@ -105,7 +105,10 @@ def _held(alarms: Sequence[Alarm]) -> tuple[HeldAlarm, ...]:
                     reason=hold.reason,
                 )
             )
-    return tuple(sorted(found, key=lambda one: (one.until_ms or _FOR_EVER_MS, one.alarm.alarm)))
+    # What operators decided before what Markaz holds back by itself, which in a flood is much.
+    return tuple(
+        sorted(found, key=lambda one: (one.how == "suppressed", one.until_ms or _FOR_EVER_MS, one.alarm.alarm))
+    )
 
 
 def _stale(alarms: Sequence[Alarm], now_ms: int) -> tuple[AlarmLine, ...]:

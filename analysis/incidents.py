@@ -273,7 +273,7 @@ class IncidentBook:
             district=first.facts.get("district"),
             mahalla=first.facts.get("mahalla"),
             route=first.facts.get("route"),
-            checklist=tuple(Step(text={**step}) for step in steps),
+            checklist=tuple(Step(text={str(language): text for language, text in step.items()}) for step in steps),
             version=0,
         )
         self._coming[one.id] = _Coming(opened=one)

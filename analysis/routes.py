@@ -7,7 +7,7 @@ microseconds. What is far from the line takes longer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -24,7 +24,11 @@ SIMPLE_M = 1.0
 # A cell's number is column * _ROW + row: no city is so high.
 _ROW = 1 << 24
 
+# A cell's middle is so near to a piece that it knows, with half a diagonal; its other points are half a diagonal more.
+CELL_IS_WITHIN_M = REACH_M + 2 * CELL_M * math.sqrt(0.5)
+
 Point = tuple[Stop, float, float]  # with metres east and north
+Here = tuple[float, float, int]  # metres east and north, and the cell
 
 
 class _Places:
@@ -39,13 +43,15 @@ class _Places:
             for column, row in _cells(point[1], point[2], point[1], point[2]):
                 self._cells.setdefault(column * _ROW + row, []).append(point)
 
-    def nearest(self, x: float, y: float, within_m: float) -> Stop | None:
+    def nearest(self, here: Here, within_m: float) -> Stop | None:
+        x, y, cell = here
+        near: Sequence[Point] | None
         if within_m <= REACH_M:
-            near = self._cells.get(math.floor(x / CELL_M) * _ROW + math.floor(y / CELL_M))
+            near = self._cells.get(cell)
             if near is None:
                 return None
         else:
-            near = list(self._all)
+            near = self._all
         found, least = None, within_m * within_m
         for stop, stop_x, stop_y in near:
             squared = (stop_x - x) ** 2 + (stop_y - y) ** 2
@@ -74,13 +80,20 @@ class _Shape:
         self.ends = {line.direction: _Places(terminals(line), flat) for line in lines}
         self.ends[0] = _Places([stop for line in lines for stop in terminals(line)], flat)
 
-    def distance_m(self, x: float, y: float) -> float:
-        near = self._cells.get(math.floor(x / CELL_M) * _ROW + math.floor(y / CELL_M))
+    def distance_m(self, here: Here) -> float:
+        x, y, cell = here
+        near = self._cells.get(cell)
         if near is not None:
             found_m = least_m(near, x, y)
             if found_m <= REACH_M:
                 return found_m
         return self._far_m(x, y)
+
+    def within(self, here: Here, within_m: float) -> bool:
+        # Every point of a cell that has pieces is near some of them.
+        if within_m >= CELL_IS_WITHIN_M and here[2] in self._cells:
+            return True
+        return self.distance_m(here) <= within_m
 
     def _far_m(self, x: float, y: float) -> float:
         """The same of all pieces at once."""
@@ -101,8 +114,12 @@ class Routes:
         of_route: dict[str, list[Line]] = {}
         for line in self.lines.values():
             of_route.setdefault(line.route, []).append(line)
-        self._asked: tuple[str, int | None, float, float, float] | None = None
-        self._stop: Stop | None = None
+        self._lat = self._lon = math.nan
+        self._at: Here = (0.0, 0.0, 0)
+        self._order = {
+            (line.route, line.direction): {stop.stop_id: at for at, stop in reversed(list(enumerate(line.stops)))}
+            for line in self.lines.values()
+        }
         self._shapes = {route: _Shape(ways, self._flat) for route, ways in of_route.items()}
 
     def __contains__(self, route: object) -> bool:
@@ -111,31 +128,49 @@ class Routes:
     def distance_m(self, route: str, lat: float, lon: float) -> float | None:
         """Metres (± 1) from the route's line, of either direction; None for an unknown route."""
         shape = self._shapes.get(route)
-        return None if shape is None else shape.distance_m(*self._flat.at(lat, lon))
+        return None if shape is None else shape.distance_m(self._here(lat, lon))
+
+    def within(self, route: str, lat: float, lon: float, within_m: float) -> bool:
+        """Whether a place is not farther than that from the route's line; False for an unknown route."""
+        shape = self._shapes.get(route)
+        return shape is not None and shape.within(self._here(lat, lon), within_m)
 
     def stop_at(self, route: str, direction: int | None, lat: float, lon: float, within_m: float) -> Stop | None:
         """The nearest stop of the route, of both directions where none is named, not farther than `within_m`."""
-        # Several rules ask the same of one position.
-        asked = (route, direction, lat, lon, within_m)
-        if asked != self._asked:
-            shape = self._shapes.get(route)
-            self._asked, self._stop = asked, None
-            if shape is not None:
-                places = shape.stops[direction if direction in shape.stops else 0]
-                self._stop = places.nearest(*self._flat.at(lat, lon), within_m)
-        return self._stop
+        shape = self._shapes.get(route)
+        if shape is None:
+            return None
+        return shape.stops[direction if direction in shape.stops else 0].nearest(self._here(lat, lon), within_m)
 
     def terminal(self, route: str, direction: int | None, lat: float, lon: float, within_m: float) -> Stop | None:
         """The nearest terminal likewise: an end of the line, or its first or last stop."""
         shape = self._shapes.get(route)
         if shape is None:
             return None
-        return shape.ends[direction if direction in shape.ends else 0].nearest(*self._flat.at(lat, lon), within_m)
+        return shape.ends[direction if direction in shape.ends else 0].nearest(self._here(lat, lon), within_m)
 
     def stops(self, route: str, direction: int) -> tuple[Stop, ...]:
         """The stops of a route and direction in driving order."""
         line = self.lines.get((route, direction))
         return () if line is None else line.stops
+
+
+    def order(self, route: str, direction: int) -> dict[str, int]:
+        """The place of each stop among those of a route and direction, by its id."""
+        return self._order.get((route, direction), {})
+
+    def is_end(self, route: str, direction: int, stop_id: str) -> bool:
+        """Whether a stop is the first or the last one of a route and direction."""
+        stops = self.stops(route, direction)
+        return bool(stops) and stop_id in (stops[0].stop_id, stops[-1].stop_id)
+
+    def _here(self, lat: float, lon: float) -> Here:
+        """The place on the plane. Several rules ask of one position, one after another."""
+        if lat != self._lat or lon != self._lon:
+            x, y = self._flat.at(lat, lon)
+            self._at = (x, y, math.floor(x / CELL_M) * _ROW + math.floor(y / CELL_M))
+            self._lat, self._lon = lat, lon
+        return self._at
 
 
 def terminals(line: Line) -> tuple[Stop, ...]:

@@ -364,7 +364,6 @@
   }
 
   function shapeOf(pen, priority, x, y, r) {
-    pen.beginPath();
     if (priority === "critical") {
       pen.moveTo(x, y - r * 1.15);
       pen.lineTo(x + r * 1.15, y);
@@ -377,6 +376,7 @@
     } else if (priority === "medium") {
       pen.rect(x - r * 0.85, y - r * 0.85, r * 1.7, r * 1.7);
     } else {
+      pen.moveTo(x + r * 0.9, y);
       pen.arc(x, y, r * 0.9, 0, 2 * Math.PI);
     }
     pen.closePath();
@@ -389,6 +389,7 @@
     const r = 8 * view.ui;
     const y = point[1] - 15 * view.ui;
     const colour = view.lost ? colours.stale : colours[priority];
+    pen.beginPath();
     shapeOf(pen, priority, point[0], y, r);
     pen.fillStyle = colour;
     pen.strokeStyle = colours.halo;
@@ -413,16 +414,24 @@
   function paintPoints(view, points) {
     const pen = view.pen;
     const r = 3.4 * view.ui;
-    pen.lineWidth = 1.2 * view.ui;
-    pen.strokeStyle = colours.halo;
+    const groups = {};
     points.forEach(function (one) {
       const point = screenOf(view, worldOf(one[0], one[1]));
-      if (!inside(view, point, 10)) return;
       const priority = markaz.PRIORITIES[one[2]] || "low";
-      shapeOf(pen, priority, point[0], point[1], r);
+      if (inside(view, point, 10)) (groups[priority] = groups[priority] || []).push(point);
+    });
+    pen.lineWidth = 1.2 * view.ui;
+    pen.strokeStyle = colours.halo;
+    Object.keys(groups).forEach(function (priority) {
       pen.fillStyle = view.lost ? colours.stale : colours[priority];
-      pen.stroke();
-      pen.fill();
+      for (let from = 0; from < groups[priority].length; from += CHUNK) {
+        pen.beginPath();
+        groups[priority].slice(from, from + CHUNK).forEach(function (point) {
+          shapeOf(pen, priority, point[0], point[1], r);
+        });
+        pen.stroke();
+        pen.fill();
+      }
     });
   }
 

@@ -14,19 +14,19 @@
   const EVERY_MS = 10000;
   const BARS_MAX = 168;
   const LIMIT = 10;
-  const SIGNS = { met: "✔", manageable: "◆", exceeded: "▲", too_few: "–" };
+  const SIGNS = { met: "✔", manageable: "◆", not_met: "▲", too_few: "–" };
   const STALE_SHOWN = 8;
 
   /* ---- words ---- */
 
   function figure(measure, value) {
-    if (measure.unit === "ratio") return markaz.number(value * 100, value > 0 && value < 0.0995 ? 1 : 0) + " %";
+    if (measure.unit === "ratio") return markaz.number(value * 100, value > 0 && value < 0.0995 ? 1 : 0) + "\u00a0%";
     return markaz.number(value, Number.isInteger(value) || value >= 100 ? 0 : 1);
   }
 
   function recommendedText(measure) {
-    const value = measure.unit === "ratio" ? markaz.number(measure.recommended * 100, 0) + " %" : markaz.number(measure.recommended, 0);
-    if (PRIORITIES.indexOf(measure.name) >= 0) return markaz.text(measure.name === "critical" ? "alarm_load.most" : "alarm_load.about", { value: value });
+    const value = measure.unit === "ratio" ? markaz.number(measure.recommended * 100, 0) + "\u00a0%" : markaz.number(measure.recommended, 0);
+    if (measure.name === "low") return markaz.text("alarm_load.least", { value: value });
     if (measure.recommended === 0) return markaz.text("alarm_load.none");
     if (measure.manageable !== null) return markaz.text("alarm_load.manageable", { value: value, more: markaz.number(measure.manageable, 0) });
     return markaz.text("alarm_load.most", { value: value });
@@ -98,7 +98,7 @@
           h("line", { x1: 0, x2: 1000, y1: 100 - (100 * LIMIT) / top, y2: 100 - (100 * LIMIT) / top, vectorEffect: "non-scaling-stroke" }),
         ),
         h("span", { className: "strip-limit", style: { bottom: (100 * LIMIT) / top + "%" } }, markaz.text("alarm_load.limit", { n: LIMIT })),
-        most > LIMIT ? h("span", { className: "strip-most", style: { bottom: (100 * most) / top + "%" } }, markaz.number(most, 0)) : null,
+        most > LIMIT * 1.4 ? h("span", { className: "strip-most", style: { bottom: (100 * most) / top + "%" } }, markaz.number(most, 0)) : null,
       ),
       h(
         "div",

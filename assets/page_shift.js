@@ -20,7 +20,7 @@
   }
 
   function percent(share) {
-    return markaz.number(share * 100, share > 0 && share < 0.0995 ? 1 : 0) + " %";
+    return markaz.number(share * 100, share > 0 && share < 0.0995 ? 1 : 0) + "\u00a0%";
   }
 
   /* ---- the summary ---- */
@@ -60,6 +60,12 @@
 
   function priorityCell(priority) {
     return h("span", { className: "by" }, h(markaz.PrioritySign, { priority: priority }), " ", markaz.text("priority." + priority));
+  }
+
+  /* Another alarm, by its rule; or what the alarm itself does. */
+  function suppressedBy(reason) {
+    const words = markaz.text("shift.why." + reason);
+    return words === "shift.why." + reason ? markaz.operate.worded("rule", reason.split(":")[0]) : words;
   }
 
   function incidentCell(one) {
@@ -123,7 +129,7 @@
         total: summary.totals.held,
         columns: [["shift.alarm", "wide"], ["shift.how", ""], ["shift.why", "wide"], ["shift.until", "time"]],
         rows: summary.held.map(function (one) {
-          const why = one.how === "suppressed" ? markaz.operate.worded("rule", one.reason.split(":")[0]) : one.reason;
+          const why = one.how === "suppressed" ? suppressedBy(one.reason) : one.reason;
           return [alarmCell(one.alarm), markaz.text("shift.held." + one.how), [why, one.by].filter(Boolean).join(" · ") || "–", at(one.until_at)];
         }),
       }),

@@ -207,11 +207,11 @@ def show(played: Sequence[Played], days: int) -> dict[str, Any]:
     """Print the tables; what of them is kept."""
     rules = {rule: together(matches) for rule, matches in by_rule(played).items()}
     rows = [score(rule, matched) for rule, matched in rules.items()]
-    print(f"\n{'rule':22}{'truths':>7}{'found':>7}{'false':>7}{'unclear':>8}{'again':>7}{'precision':>11}{'recall':>8}{'delay, s':>10}")
+    print(
+        f"\n{'rule':22}{'truths':>7}{'found':>7}{'false':>7}{'unclear':>8}{'again':>7}{'precision':>11}{'recall':>8}{'delay, s':>10}"
+    )
     for row in rows:
-        precision, recall = (
-            "–" if share is None else f"{share:.3f}" for share in (row.precision, row.recall)
-        )
+        precision, recall = ("–" if share is None else f"{share:.3f}" for share in (row.precision, row.recall))
         delay = "–" if row.delay_s is None else f"{row.delay_s:,.0f}"
         print(
             f"{row.rule:22}{row.truths:>7}{row.found:>7}{row.false:>7}{row.unclear:>8}{row.again:>7}{precision:>11}{recall:>8}{delay:>10}"
@@ -282,7 +282,9 @@ def list_wrong(played: Sequence[Played]) -> None:
             for hit in matched.hits:
                 if hit.delay_s is None:
                     truth = hit.truth
-                    print(f"missed  {rule:20} {truth.key:24} {_when(truth.start_s)} … {_when(truth.end_s)} {truth.label}")
+                    print(
+                        f"missed  {rule:20} {truth.key:24} {_when(truth.start_s)} … {_when(truth.end_s)} {truth.label}"
+                    )
 
 
 def _when(at_s: float) -> str:

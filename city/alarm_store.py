@@ -121,9 +121,7 @@ class AlarmStore:
             *(keys.outbox(receiver) for receiver in receivers),
         ]
         arguments = [remembered.owner if remembered else "", int(keep_s * 1000), _pack(header)]
-        (answer,) = self.link.send([Call(_COMMIT, names, arguments)]).answers()
-        if isinstance(answer, Exception):
-            raise answer
+        answer = self.link.write(Call(_COMMIT, names, arguments))
         return Others(
             alarms=[commit.alarms[at - 1].id for at in answer if at > 0],
             incidents=[commit.incidents[-at - 1].after.id for at in answer if at < 0],

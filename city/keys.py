@@ -224,7 +224,8 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "alarms",
         "alarms",
-        "what the detectors remember: `<rule>:<key>` → JSON",
+        "what it remembers: `<rule>:<key>` → a detector's JSON; `nuisance:…` what chatters or floods, "
+        "`escalation:<alarm>` who waits for whom, `notices:cursor` how far the log was told",
     ),
     Name(
         "markaz:{<city>}:held:<worker>",

@@ -8,6 +8,7 @@ its own connection, and answers come in the order of sending.
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -96,6 +97,7 @@ class Link:
         self._durability = durability
         self._client: Any = None
         self._stale = False  # who has which slot may have changed
+        self._turn = threading.Lock()
         self._wires: dict[str, Any] = {}  # node → the connection that its scripts go through
 
     @property
@@ -163,6 +165,17 @@ class Link:
             self.hang_up()
             raise self.told(error) from error
         return Pending(self, parts, len(calls))
+
+    def write(self, call: Call) -> Any:
+        """What one call answers, as durable as asked for; threads that share the link take turns.
+
+        Not for a link on which other calls are on their way. Raises StoreDown or StoreRefused.
+        """
+        with self._turn:
+            (answer,) = self.send([call]).answers()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def call(self, call: Call) -> Any:
         """What one call answers, whatever else is on its way; raises StoreDown or StoreRefused.

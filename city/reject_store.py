@@ -80,9 +80,7 @@ class RejectStore:
         if not entry_ids:
             return
         call = Call(_FORGET, [self.keys.rejects(), self.keys.rejects_size()], list(entry_ids))
-        (answer,) = self.link.send([call]).answers()
-        if isinstance(answer, Exception):
-            raise answer
+        self.link.write(call)
 
     def rejects_kept(self) -> RejectsKept:
         """How much the reject stream holds now."""

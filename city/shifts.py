@@ -102,7 +102,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     since_ms: int  # when the shift began
     at_ms: int
     open: tuple[OpenAlarms, ...]  # by priority, the most urgent first
-    held: tuple[HeldAlarm, ...]  # those that come back first are first
+    held: tuple[HeldAlarm, ...]  # suppressed ones last; those that come back first are first
     stale: tuple[AlarmLine, ...]  # standing for more than a day, longest first
     incidents: tuple[IncidentLine, ...]  # open ones first
     promises: tuple[DuePromise, ...]  # the next due first

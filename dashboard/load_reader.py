@@ -20,7 +20,7 @@ from city.store import Store, StoreDown, StoreRefused, now_ms
 log = structlog.get_logger()
 
 SPAN_MS = 30 * DAY_MS
-_CHUNK = 250
+_CHUNK = 250  # decoded in one go, some milliseconds: for so long the event loop may wait
 _EVERY_S = 1.0
 # While a long log is read the event loop shares the interpreter with us: so much of the time is left to it.
 _REST = 0.5

@@ -7,6 +7,7 @@ changes or the store comes or goes.
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +34,8 @@ _SPARK_LEAST_MS = 600_000
 # All cameras go in one frame: not at every event of one of them.
 _CAMERAS_LEAST_MS = 2_000
 _CAMERAS_MOST_MS = 30_000
+# A storm changes alarms fifty times a second; a page that draws each change has no time for the operator's click.
+_ALARMS_LEAST_S = 0.4
 
 
 class Screen:
@@ -61,6 +64,8 @@ class Screen:
         self._cameras_changed = True
         self._cameras_ms = 0
         self._alarms_sent: tuple[str, ...] | None = None
+        self._alarms_at = -_ALARMS_LEAST_S
+        self._alarms_later: asyncio.TimerHandle | None = None
         self._store_up_sent: bool | None = None
         self.indicators: dict[str, AreaIndicators] = {}
         self._beat: asyncio.Task[None] | None = None
@@ -76,6 +81,8 @@ class Screen:
     def stop(self) -> None:
         if self._beat is not None:
             self._beat.cancel()
+        if self._alarms_later is not None:
+            self._alarms_later.cancel()
         self._feed.stop()
         self.store.close()
 
@@ -181,6 +188,20 @@ class Screen:
         self.frames.put("vehicles", self._table.pack(now_ms()))
 
     def _send_alarms(self) -> None:
+        """The alarms, if they changed: at once after a calm, else a little later and then all together."""
+        if self._alarms_later is not None:
+            return
+        wait_s = self._alarms_at + _ALARMS_LEAST_S - time.monotonic()
+        if wait_s > 0:
+            self._alarms_later = asyncio.get_running_loop().call_later(wait_s, self._send_alarms_later)
+        else:
+            self._send_alarms_now()
+
+    def _send_alarms_later(self) -> None:
+        self._alarms_later = None
+        self._send_alarms_now()
+
+    def _send_alarms_now(self) -> None:
         state = self.state
         alarms = state.open_alarms()
         shown = (
@@ -190,7 +211,7 @@ class Screen:
             str(sum(alarm.version for alarm in state.alarms.values())),
         )
         if shown != self._alarms_sent:
-            self._alarms_sent = shown
+            self._alarms_sent, self._alarms_at = shown, time.monotonic()
             now = now_ms()
             # One frame: an alarm must never be in both, or in neither, for a moment.
             folded = incidents_frame(state.incidents, state.alarms, alarms)

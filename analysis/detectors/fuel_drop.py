@@ -42,6 +42,8 @@ TWITCH = 5
 # Without a speed, a vehicle moves when it is so far from where it was, and stands after so long near it.
 MOVED_M = 30.0
 RESTS_AFTER_MS = 60_000
+# It left within so long before its next place, about.
+LEFT_WITHIN_MS = 30_000
 # The last word about motion is worth nothing after so long.
 MOTION_FORGOTTEN_MS = 300_000
 # Who stands so far from where it stood has driven in between.
@@ -107,7 +109,9 @@ def motion(state: FuelState, position: VehiclePosition, rule: FuelDrop) -> FuelS
         return state
     if state.moving is False and not state.twitched and speed_mps <= TWITCH * rule.standing_speed_mps:
         return replace(state, twitched=True)
-    return replace(state, moving=True, twitched=False)
+    # A reading from after it left was taken on the road, whatever the last position before it said.
+    on_road = state.moving is False and not state.away and _left_ms(state, position, speed_mps) < state.seen_ms
+    return replace(state, moving=True, twitched=False, driven_readings=1 if on_road else state.driven_readings)
 
 
 def read(
@@ -246,10 +250,20 @@ def _motion_by_place(state: FuelState, position: VehiclePosition, rule: FuelDrop
     since_ms, lat, lon = state.anchor
     if distance_m(lat, lon, position.lat, position.lon) > MOVED_M:
         driven = state.driven_readings if state.moving else 0
+        if state.moving is False and not state.away and position.measured_ms - state.seen_ms <= LEFT_WITHIN_MS:
+            driven = 1  # the last reading may be from after it left
         return replace(state, anchor=here, moving=True, twitched=False, driven_readings=driven)
     if state.moving is not False and position.measured_ms - since_ms > RESTS_AFTER_MS:
         return _stop(state, position, position.measured_ms, rule)
     return state
+
+
+def _left_ms(state: FuelState, position: VehiclePosition, speed_mps: float) -> int:
+    """When a vehicle that drives now left where it stood, by its way and its speed."""
+    if state.anchor is None:
+        return position.measured_ms
+    way_m = distance_m(state.anchor[1], state.anchor[2], position.lat, position.lon)
+    return position.measured_ms - min(MOTION_FORGOTTEN_MS, int(1000 * way_m / speed_mps))
 
 
 def _elsewhere(state: FuelState, position: VehiclePosition) -> bool:

@@ -42,7 +42,7 @@ def step(
     """Take a place in."""
     at_ms = position.measured_ms
     if state is None:
-        if not rule.fences:
+        if not any(_concerns(fence, position) and _holds(fence, position) for fence in rule.fences.values()):
             return None, []
         state = FenceState(vehicle_id=position.vehicle_id, seen_ms=at_ms)
     elif at_ms < state.seen_ms:

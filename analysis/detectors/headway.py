@@ -47,7 +47,9 @@ class HeadwayState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def line_key(position: VehiclePosition) -> str | None:
     """Route and direction; None for a vehicle without, or that is only on its way to them (HFP)."""
-    if position.route is None or position.direction is None or position.kind.startswith("upcoming/"):
+    if position.route is None or position.direction is None:
+        return None
+    if position.kind and position.kind.startswith("upcoming/"):
         return None
     return f"{position.route}|{position.direction}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Finding
-from analysis.detectors.spell import end, forget, go_on, vehicle_key
+from analysis.detectors.spell import end, forget, go_on, unmoved, vehicle_key
 from analysis.detectors.standing import Stand, stands, stop, with_spell
 from city.events import VehiclePosition
 from city.rules.transport import Idling
@@ -26,10 +26,14 @@ def step(
         ignition = _ignition_by_fuel(position, city)
     if state is not None:
         if ignition is not False and stands(state, position, rule.standing_speed_mps):
+            if unmoved(state.spell, at_ms, rule.idle_max_s):
+                return state, []
             minutes = round((at_ms - state.spell.since_ms) / 60_000)
             spell, found = go_on(RULE, state.spell, at_ms, on_delay_s=rule.idle_max_s, values={"idled_min": minutes})
             return with_spell(state, spell), found
         found = end(RULE, state.spell, at_ms)
+    if position.speed_mps is not None and position.speed_mps > rule.standing_speed_mps:
+        return None, found
     if not ignition or (not rule.terminals and _at_terminal(position, rule, city)):
         return None, found
     return stop(position, rule.standing_speed_mps), found
@@ -50,8 +54,8 @@ def _ignition_by_fuel(position: VehiclePosition, city: City) -> bool | None:
 
 
 def _at_terminal(position: VehiclePosition, rule: Idling, city: City) -> bool:
-    speed_mps, route = position.speed_mps, position.route
-    if route is None or (speed_mps is not None and speed_mps > rule.standing_speed_mps):
+    route = position.route
+    if route is None:
         return False
     return city.routes.terminal(route, None, position.lat, position.lon, rule.terminal_within_m) is not None
 

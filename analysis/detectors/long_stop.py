@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Finding
-from analysis.detectors.spell import end, forget, go_on, vehicle_key
+from analysis.detectors.spell import end, forget, go_on, unmoved, vehicle_key
 from analysis.detectors.standing import Stand, stands, stop, with_spell
 from city.events import VehiclePosition
 from city.rules.transport import LongStop
@@ -27,6 +27,8 @@ def step(
         if at_ms < state.spell.seen_ms:
             return state, []
         if route is not None and stands(state, position, rule.standing_speed_mps):
+            if unmoved(state.spell, at_ms, rule.stand_max_s):
+                return state, []
             minutes = round((at_ms - state.spell.since_ms) / 60_000)
             values: dict[str, float | str] = {"stood_min": minutes, "route": route}
             spell, found = go_on(RULE, state.spell, at_ms, on_delay_s=rule.stand_max_s, values=values)

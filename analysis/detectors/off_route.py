@@ -47,6 +47,14 @@ def step(
             return state, []
     if away is None and state is not None and route == state.route and position.speed_mps == 0.0:
         return state, []  # it stands where it was
+    if (
+        away is None
+        and state is not None
+        and route == state.route
+        and position.ignition is not False
+        and city.routes.within(route, position.lat, position.lon, rule.distance_max_m)
+    ):
+        return state, []
     if route is None or position.ignition is False:
         return None, [] if away is None else end(RULE, away, at_ms)
     distance_m = city.routes.distance_m(route, position.lat, position.lon)

@@ -72,8 +72,7 @@ def stop_of(position: VehiclePosition, city: City, within_m: float) -> str | Non
     stop = city.routes.stop_at(route, direction, position.lat, position.lon, within_m)
     if stop is None:
         return None
-    stops = city.routes.stops(route, direction)
-    return None if stop.stop_id in (stops[0].stop_id, stops[-1].stop_id) else stop.stop_id
+    return None if city.routes.is_end(route, direction, stop.stop_id) else stop.stop_id
 
 
 def take(
@@ -111,7 +110,7 @@ def _between(
 ) -> list[tuple[str, Passage]]:
     """The passages of the stops since the last one where the vehicle was seen, by the metres between them."""
     stops = city.routes.stops(position.route or "", position.direction or 0)
-    here = next((at for at, stop in enumerate(stops) if stop.stop_id == stop_id), 0)
+    here = city.routes.order(position.route or "", position.direction or 0).get(stop_id, 0)
     for at in range(here - 1, max(0, here - 1 - SKIPPED_MAX), -1):
         last = _find(passages, stops[at].stop_id, new.vehicle_id, new.at_s)
         if last is None:

@@ -38,7 +38,7 @@ class Spell(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def vehicle_key(event: VehicleEvent) -> str | None:
     """The vehicle; None for what it says of the journey that it is only on its way to (HFP)."""
-    if isinstance(event, VehicleStatus) and event.kind.startswith("upcoming/"):
+    if isinstance(event, VehicleStatus) and event.kind and event.kind.startswith("upcoming/"):
         return None
     return event.vehicle_id
 
@@ -61,6 +61,13 @@ def go_on(
         spell = replace(spell, seen_ms=at_ms, peak=value, values=values)
         return spell, [finding(rule, spell, Change.UPDATE, at_ms)]
     return replace(spell, seen_ms=at_ms), []
+
+
+def unmoved(spell: Spell, at_ms: int, on_delay_s: float) -> bool:
+    """Whether `go_on` would change nothing, whatever the value."""
+    return at_ms - spell.seen_ms < NOTE_EVERY_MS and (
+        spell.raised_ms is not None or at_ms - spell.since_ms < int(on_delay_s * 1000)
+    )
 
 
 def heard(spell: Spell, at_ms: int) -> Spell:

@@ -213,7 +213,9 @@ class Bus:
             if trip.shift is None and chance.random() < share and track.length_m > 8000:
                 from_m = chance.uniform(2000, track.length_m - 5500)
                 to_m = from_m + (chance.uniform(2500, 3500) if kind == "detour" else chance.uniform(600, 1500))
-                side_m = chance.choice((-1, 1)) * (chance.uniform(450, 900) if kind == "detour" else chance.uniform(50, 85))
+                side_m = chance.choice((-1, 1)) * (
+                    chance.uniform(450, 900) if kind == "detour" else chance.uniform(50, 85)
+                )
                 trip.shift = (from_m, to_m, side_m)
 
     def _tell_of(self, trip: Trip) -> None:
@@ -245,9 +247,7 @@ class Bus:
         self, rule: str, start_s: float, end_s: float, *, must: bool = True, label: str = "", slack_s: float = 900.0
     ) -> None:
         self.truths.add(
-            Truth(
-                rule=rule, key=self.vehicle_id, start_s=start_s, end_s=end_s, must=must, label=label, slack_s=slack_s
-            )
+            Truth(rule=rule, key=self.vehicle_id, start_s=start_s, end_s=end_s, must=must, label=label, slack_s=slack_s)
         )
 
     # --- its tank ---------------------------------------------------------------------------------

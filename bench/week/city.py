@@ -115,5 +115,3 @@ class City:
             else:
                 found.append(truth)
         return found
-
-

@@ -66,15 +66,15 @@ def match(truths: Sequence[Truth], alarms: Sequence[Raised]) -> Match:
     told: dict[int, float] = {}
     result = Match([], [], [], [])
     for alarm in sorted(alarms, key=lambda one: one.at_s):
-        fits = [
-            one for one in by_key.get(alarm.key, ()) if one.start_s - 5 <= alarm.at_s <= one.end_s + one.slack_s
-        ]
+        fits = [one for one in by_key.get(alarm.key, ()) if one.start_s - 5 <= alarm.at_s <= one.end_s + one.slack_s]
         fresh = [one for one in fits if id(one) not in told]
         if not fits:
             result.false.append(alarm)
         elif fresh:
             # Several things at once may be told by one alarm: a line has one for all its pairs.
-            told.update((id(one), max(0.0, alarm.at_s - one.start_s)) for one in (fresh if _lasting(alarm) else fresh[:1]))
+            told.update(
+                (id(one), max(0.0, alarm.at_s - one.start_s)) for one in (fresh if _lasting(alarm) else fresh[:1])
+            )
             if not any(one.must for one in fresh):
                 result.unclear.append(alarm)
         else:

@@ -49,7 +49,9 @@ class Trouble(Struct, frozen=True):
 class Sensor:
     """One sensor; its troubles are drawn at the beginning."""
 
-    def __init__(self, kind: Kind, number: int, district: str, days: int, truths: TruthBook, chance: random.Random) -> None:
+    def __init__(
+        self, kind: Kind, number: int, district: str, days: int, truths: TruthBook, chance: random.Random
+    ) -> None:
         self.kind, self.district, self._chance, self._truths = kind, district, chance, truths
         self.mahalla = DISTRICTS[district][number % 2]
         self.sensor_id = f"{kind.network}-{district}-{number}"
@@ -74,7 +76,9 @@ class Sensor:
         )
         for kind, share, lasts_s in draw:
             if chance.random() < share:
-                self.add(Trouble(kind, *self._span(midnight + chance.uniform(0, DAY_S), lasts_s), chance.uniform(1.7, 2.4)))
+                self.add(
+                    Trouble(kind, *self._span(midnight + chance.uniform(0, DAY_S), lasts_s), chance.uniform(1.7, 2.4))
+                )
 
     def _span(self, begin_s: float, lasts_s: float) -> tuple[float, float]:
         return begin_s, begin_s + lasts_s
@@ -107,7 +111,13 @@ class Sensor:
         key = f"{self.sensor_id}|{self.kind.quantity}"
         self._truths.add(
             Truth(
-                rule=rule, key=key, start_s=trouble.begin_s, end_s=trouble.end_s, must=must, label=label, slack_s=slack_s
+                rule=rule,
+                key=key,
+                start_s=trouble.begin_s,
+                end_s=trouble.end_s,
+                must=must,
+                label=label,
+                slack_s=slack_s,
             )
         )
 
@@ -170,11 +180,20 @@ def all_sensors(days: int, truths: TruthBook, chance: random.Random) -> list[Sen
     for day in range(days):
         for kind in KINDS:
             if chance.random() < 0.25:
-                _fail(kind, chance.choice(tuple(DISTRICTS)), day * DAY_S + chance.uniform(1, 20) * HOUR_S, sensors, truths, chance)
+                _fail(
+                    kind,
+                    chance.choice(tuple(DISTRICTS)),
+                    day * DAY_S + chance.uniform(1, 20) * HOUR_S,
+                    sensors,
+                    truths,
+                    chance,
+                )
     return sensors
 
 
-def _fail(kind: Kind, district: str, at_s: float, sensors: list[Sensor], truths: TruthBook, chance: random.Random) -> None:
+def _fail(
+    kind: Kind, district: str, at_s: float, sensors: list[Sensor], truths: TruthBook, chance: random.Random
+) -> None:
     """A feeder trips, a main bursts: all sensors of a district within five minutes."""
     there = [one for one in sensors if one.kind is kind and one.district == district]
     end_s = at_s + chance.uniform(2.5, 5) * HOUR_S

@@ -71,7 +71,9 @@ class Watch:
 
     def mutes(self, event: Event, at_s: float) -> bool:
         """Whether the feed of an event says nothing now."""
-        return any(begin <= at_s < end and FEEDS.get(type(event)) == feed for begin, end, feed in self.spans["feed_silent"])
+        return any(
+            begin <= at_s < end and FEEDS.get(type(event)) == feed for begin, end, feed in self.spans["feed_silent"]
+        )
 
     def count(self, events: Sequence[Event]) -> None:
         """Messages that came."""

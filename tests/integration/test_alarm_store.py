@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from msgspec.structs import replace
 from servers import Valkey
@@ -173,3 +175,19 @@ def test_what_receivers_are_told_waits_in_their_own_queues_and_comes_once(store:
         assert not store.commit_alarms(written, keep_s=60)
     counted = [store.link.run(lambda client, to=to: client.xlen(store.keys.outbox(to))) for to in ("duty", "gas")]
     assert counted == [2, 1]
+
+
+def test_operators_who_act_at_the_same_moment_each_get_their_own_answer(store: Store) -> None:
+    """The threads of a server share one store."""
+    alarms = [replace(RISEN, id=f"r:{n}") for n in range(200)]
+    store.commit_alarms(AlarmCommit(alarms=[Changed(None, alarm) for alarm in alarms]), keep_s=60)
+
+    def act(number: int) -> list[str]:
+        alarm = alarms[number % 200]
+        seen = alarm if number < 200 else replace(alarm, occurrences=7)  # half of them saw another alarm
+        after = replace(seen, assignee=f"op {number}")
+        return store.commit_alarms(AlarmCommit(alarms=[Changed(seen, after)]), keep_s=60).alarms
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(act, range(400)))
+    assert answers == [[]] * 200 + [[f"r:{n}"] for n in range(200)]

@@ -104,7 +104,7 @@ class Process:
             self._running = subprocess.Popen(
                 [sys.executable, "-c", RUN], cwd=ROOT, env=os.environ | self.environ, stdout=log, stderr=log
             )
-        wait_until(lambda: self.log().count("caught_up") > begun, timeout_s=30, what="the start")
+        wait_until(lambda: self.log().count("caught_up") > begun, timeout_s=60, what="the start")
 
     def end(self, number: signal.Signals) -> int:
         assert self._running is not None
@@ -261,14 +261,14 @@ def test_killed_between_everything_arrives_and_at_most_twice(
         MARKAZ_NOTICES__RECEIVERS={"duty": {"webhook": webhook.url, "secret": SECRET}},
         MARKAZ_NOTICES__ESCALATION=[{"after_s": 2, "tell": ["duty"]}],
     )
-    for number in range(8):
+    for number in range(4):
         city.rises(f"c{number}")
-        time.sleep(0.03 * number)
+        time.sleep(0.1 * number)
         process.end(signal.SIGKILL)
         process.start()
-    wait_until(lambda: sorted(webhook.taken()) == ["escalate"] * 8 + ["rise"] * 8, timeout_s=30, what="all of them")
+    wait_until(lambda: sorted(webhook.taken()) == ["escalate"] * 4 + ["rise"] * 4, timeout_s=30, what="all of them")
     time.sleep(3)
-    assert len(webhook.taken()) == 16
+    assert len(webhook.taken()) == 8
     names = [name for _, name, _, _ in webhook.got]
     assert max(names.count(name) for name in names) <= 2
     wait_until(lambda: city.waiting() == 0, what="an empty queue")
@@ -296,7 +296,8 @@ def test_a_receiver_that_was_away_gets_what_waited_and_a_hanging_one_delays_no_s
         for number in range(3):
             city.rises(f"c{number}")
         wait_until(lambda: "receiver_failing" in process.log(), what="a word about it")
-        assert (webhook.taken(), city.waiting(), city.waiting("slow")) == ([], 3, 3)
+        wait_until(lambda: (city.waiting(), city.waiting("slow")) == (3, 3), what="all of them in their queues")
+        assert webhook.taken() == []
         webhook.statuses.clear()
         wait_until(lambda: webhook.taken() == ["rise"] * 3, what="what waited")
         since = time.monotonic()

@@ -71,8 +71,8 @@ def test_held_alarms_say_how_until_when_who_and_why() -> None:
     told = [(one.alarm.source_id, one.how, one.until_ms, one.by, one.reason) for one in found.held]
     assert told == [
         ("a", "shelved", NOW + HOUR, "anvar", "road works"),
-        ("b", "suppressed", None, "", "feed_silent:hfp"),
         ("c", "out_of_service", None, "olim", "repair"),
+        ("b", "suppressed", None, "", "feed_silent:hfp"),
     ]
     assert sum(one.open for one in found.open) == 0
 

@@ -11,16 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.picture import Camera, Picture, Vehicle
-from city.alarms import Alarm, AlarmPriority
+from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.events import CameraStatus, Event, FuelReading, PassengerCount, VehiclePosition, VehicleStatus
+from city.incidents import Incident, IncidentStatus
 from dashboard.frames import (
     HAS_BEARING,
+    INCIDENTS_SHOWN,
+    POINTS_SHOWN,
     STALE,
     TROLLEYBUS,
     UNKNOWN,
     VehicleTable,
     alarms_frame,
     cameras_frame,
+    incidents_frame,
     mercator,
 )
 
@@ -209,3 +213,44 @@ def test_alarms_come_the_most_urgent_first_and_then_the_newest() -> None:
     )
     assert [a["id"] for a in frame["alarms"]] == ["2", "3", "1"]
     assert frame["total"] == 3
+
+
+def incident(name: str, **more: Any) -> Incident:
+    return Incident(id=name, opened_ms=NOW, updated_ms=NOW, last_ms=NOW, rule="network", **more)
+
+
+def inside(name: str, of: str | None, state: AlarmState = AlarmState.UNACKNOWLEDGED) -> Alarm:
+    return Alarm(
+        id=name, rule="overload", priority=AlarmPriority.MEDIUM, source_kind="vehicle", source_id=name, state=state,
+        active=True, incident=of, lat=41.3, lon=69.2, raised_ms=NOW,
+    )  # fmt: skip
+
+
+def test_a_thousand_alarms_of_an_incident_are_one_row_with_their_numbers() -> None:
+    known = {one.id: one for one in (incident("a", alarms=1000, first_alarm="0"),)}
+    alarms = [
+        inside(str(n), "a", AlarmState.ACKNOWLEDGED if n < 10 else AlarmState.UNACKNOWLEDGED) for n in range(1000)
+    ]
+    alone = inside("alone", None)
+    folded = incidents_frame(known, {a.id: a for a in [*alarms, alone]}, [*alarms, alone])
+    (row,) = folded["incidents"]
+    assert (row["joined"], row["standing"], row["announced"], row["unseen"]) == (1000, 1000, 1000, 990)
+    assert row["first"]["id"] == "0"
+    assert len(folded["points"]) == POINTS_SHOWN
+    frame = alarms_frame([*alarms, alone], NOW, known)
+    assert (frame["total"], frame["loose"], [a["id"] for a in frame["alarms"]]) == (1001, 1, ["alone"])
+
+
+def test_alarms_stand_alone_again_when_their_incident_is_closed() -> None:
+    closed = incident("a", status=IncidentStatus.CLOSED, closed_ms=NOW)
+    alarm = inside("1", "a")
+    assert incidents_frame({"a": closed}, {"1": alarm}, [alarm])["incidents"] == []
+    assert [a["id"] for a in alarms_frame([alarm], NOW, {"a": closed})["alarms"]] == ["1"]
+
+
+def test_the_most_urgent_incident_comes_first_and_no_more_than_can_be_read() -> None:
+    known = {f"{n:03}": incident(f"{n:03}", priority=AlarmPriority.LOW) for n in range(INCIDENTS_SHOWN + 5)}
+    known["x"] = incident("x", priority=AlarmPriority.CRITICAL)
+    folded = incidents_frame(known, {}, [])
+    assert folded["incidents"][0]["id"] == "x"
+    assert (len(folded["incidents"]), folded["incidents_total"]) == (INCIDENTS_SHOWN, INCIDENTS_SHOWN + 6)
