@@ -11,7 +11,7 @@
 --   remembered:           field, value, … of the memory;  forgotten: fields of it
 --   notices:              {which of the outboxes, JSON} each
 -- Returns the positions of the alarms that met another one than the one before, and of incidents as negative numbers:
--- nothing is written then. A commit that comes twice (its writer did not hear the answer) changes nothing the second time.
+-- nothing is written then. A commit of the owner that comes twice (it did not hear the answer) changes nothing the second time.
 local PIECE = 4000 -- Lua's unpack is limited to about 8,000 values
 local OUTBOXES = 8 -- keys before them
 local owner = ARGV[1]
@@ -24,14 +24,15 @@ for _, stream in ipairs({2, 3, 5, 6}) do redis.call('XLEN', KEYS[stream]) end
 for _, hash in ipairs({1, 4, 7, 8}) do redis.call('HLEN', KEYS[hash]) end
 for i = OUTBOXES + 1, #KEYS do redis.call('XLEN', KEYS[i]) end
 
-local others, known = {}, #alarms + #incidents > 0
+-- Only the watching process sends again what nobody answered. What an operator would write and finds there is another
+-- operator's: two comments of one millisecond look the same, and are two.
+local others, known = {}, owner ~= '' and #alarms + #incidents > 0
 local function compare(key, changes, sign)
   for i, change in ipairs(changes) do
     local stored = redis.call('HGET', key, change[1]) or ''
-    if stored ~= change[3] then
-      known = false
-      if stored ~= change[2] then others[#others + 1] = sign * i end
-    end
+    local written = owner ~= '' and stored == change[3]
+    known = known and written
+    if not written and stored ~= change[2] then others[#others + 1] = sign * i end
   end
 end
 compare(KEYS[1], alarms, 1)

@@ -67,6 +67,9 @@ def step(
     if state.raised_ms is None:
         due_ms = since_ms + int(max(after_s, LONGER * _usual_s(state, seen.now_ms)) * 1000)
         if seen.now_ms >= due_ms:
+            if state.usual_s:
+                # In the hour before it was given more time.
+                due_ms = max(due_ms, seen.now_ms // HOUR_MS * HOUR_MS)
             state = replace(state, last_ms=last_ms, raised_ms=due_ms)
             found.append(_finding(state, Change.RAISE, due_ms, due_ms))
     known = state.raised_ms is not None or state.longest_s or state.usual_s

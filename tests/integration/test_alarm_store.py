@@ -170,7 +170,9 @@ def test_what_receivers_are_told_waits_in_their_own_queues_and_comes_once(store:
         Notice(id=f"r:k:{n}:{receiver}", receiver=receiver, alarm=RISEN, at_ms=NOW)
         for n, receiver in enumerate(("duty", "gas", "duty"))
     ]
-    written = AlarmCommit(alarms=[Changed(None, RISEN)], notices=notices)
+    store.own_alarms("me")
+    remembered = Remembered(owner="me", cursors={}, fields={})
+    written = AlarmCommit(alarms=[Changed(None, RISEN)], notices=notices, remembered=remembered)
     for _ in range(2):  # the second time nobody heard the first answer
         assert not store.commit_alarms(written, keep_s=60)
     counted = [store.link.run(lambda client, to=to: client.xlen(store.keys.outbox(to))) for to in ("duty", "gas")]
@@ -191,3 +193,14 @@ def test_operators_who_act_at_the_same_moment_each_get_their_own_answer(store: S
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(act, range(400)))
     assert answers == [[]] * 200 + [[f"r:{n}"] for n in range(200)]
+
+
+def test_two_comments_of_one_millisecond_are_two(store: Store) -> None:
+    """They leave the same alarm; the second operator is told that somebody was first."""
+    commit(store, None, RISEN)
+    after = apply(RISEN, Act(action=Action.COMMENT, at_ms=NOW + 1, text="a"))
+    told = [transition(after, RISEN, Action.COMMENT)]
+    written = AlarmCommit(alarms=[Changed(RISEN, after)], transitions=told)
+    assert not store.commit_alarms(written, keep_s=60)
+    assert store.commit_alarms(written, keep_s=60).alarms == [RISEN.id]
+    assert len(store.transitions()) == 2

@@ -130,6 +130,36 @@ def test_a_theft_is_confirmed_by_readings_after_driving_on_and_over_short_stops(
     assert bus.reads(95, 95) == [2]
 
 
+def test_stop_and_go_is_no_rest_at_which_slosh_could_be_a_theft() -> None:
+    """A reading a minute, every other one at a stop of seconds: the gauge hangs askew for minutes on the road."""
+    bus = Bus()
+    for step in range(60):
+        bus.moves(9.0, lat=41.3 + 0.004 * step)
+        high = step % 12 < 6
+        assert bus.reads(109 if high else 101, every_s=35) == []
+        bus.moves(0.0, lat=41.302 + 0.004 * step)
+        assert bus.reads(109 if high else 101, every_s=10) == []
+
+
+def test_a_loss_seen_only_after_it_left_is_slosh() -> None:
+    """The fix that tells of the leaving comes after the reading."""
+    bus = standing()
+    bus.reads(109, 109, 109, 109)
+    bus.at_s += 19
+    assert bus.reads(100, every_s=1) == []
+    bus.moves(9.0, lat=41.3 + 150 / 111_195)
+    assert bus.reads(99, 100, 99) == []
+
+
+def test_a_theft_at_rest_is_found_whatever_the_gauge_does_on_the_road() -> None:
+    bus = Bus()
+    for step in range(30):
+        bus.moves(9.0, lat=41.3 + 0.004 * step)
+        bus.reads(109 if step % 5 < 3 else 98)
+    bus.moves(0.0, lat=41.5)
+    assert bus.reads(104, 104, 104, 104, 94, 94, 94) == [7]
+
+
 def test_a_jittering_fix_at_rest_does_not_forget_the_level_before() -> None:
     bus = standing()
     bus.reads(120, 120, 120)
