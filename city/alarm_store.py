@@ -94,8 +94,8 @@ class AlarmStore:
     def commit_alarms(self, commit: AlarmCommit, *, keep_s: float) -> Others:
         """Write all of it, or nothing: then says whose alarms and incidents are others by now.
 
-        `keep_s` is how far the streams of events go back. Sent again after StoreDown what is `remembered` is written once, with all the rest. Raises
-        StoreFenced where another process has become the owner.
+        `keep_s` is how far the streams of events go back. Sent again after StoreDown a commit with `remembered` is
+        written once. Raises StoreFenced where another process has become the owner.
         """
         keys, remembered = self.keys, commit.remembered
         cursors: list[Any] = []

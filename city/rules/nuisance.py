@@ -18,7 +18,7 @@ class Nuisance(Section):
     chatter_rises: Annotated[int, Field(ge=2, le=20)] = 3
     chatter_window_s: Positive = 60
     chatter_quiet_s: Positive = 300
-    chatter_suppresses: tuple[AnnouncedPriority, ...] = ("critical", "high", "medium", "low")  # none: nothing
+    chatter_suppresses: tuple[AnnouncedPriority, ...] = ("high", "medium", "low")  # none: nothing
     flood_rises: Annotated[int, Field(ge=1, le=1000)] = 10
     flood_clear: Annotated[int, Field(ge=1)] = 5
     flood_window_s: Positive = 600
