@@ -5,20 +5,23 @@ Severity is 0–100. An alarm has that of its priority (EEMUA 191's four: critic
 that limit: overload of a route or mahalla by its load, slow traffic by its speed, cameras of a
 district by the share that is offline. Open alarms of one rule in one place are one problem, 2 more for
 each further one, 9 at most: many lesser ones must not outrank one of the next priority by
-half. Equal ones: the older first.
+half. The alarms of an open incident are one problem too, with the incident's priority. Equal ones: the older first.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
+from analysis.incident_members import folded
 from analysis.indicators import AreaIndicators
 from analysis.kpis import KpiSettings, camera_state, in_service
 from analysis.picture import Picture
 from city.alarms import Alarm, AlarmPriority
+from city.incidents import Incident
 
 SEVERITY = {AlarmPriority.CRITICAL: 90.0, AlarmPriority.HIGH: 70.0, AlarmPriority.MEDIUM: 50.0, AlarmPriority.LOW: 30.0}
 MORE_EACH, MORE_MAX = 2.0, 9.0
@@ -34,15 +37,18 @@ MAHALLA_DIGITS = 10  # of its code; a district's has 7, and they are the first o
 DISTRICT_DIGITS = 7
 
 
+NO_INCIDENTS: Mapping[str, Incident] = MappingProxyType({})
+
+
 class Problem(Struct, frozen=True, kw_only=True):
     """One line of the briefing."""
 
-    kind: str  # an alarm rule, or route_overload, mahalla_overload, mahalla_slow, cameras_offline
+    kind: str  # an alarm rule, incident, or route_overload, mahalla_overload, mahalla_slow, cameras_offline
     severity: float  # 0–100
     district: str | None = None
     mahalla: str | None = None
     route: str | None = None
-    source_id: str | None = None  # of a single alarm
+    source_id: str | None = None  # of a single alarm; the incident's id
     since_ms: int | None = None  # None where only the present is known
     reason: str  # key of a sentence in the catalogue …
     values: dict[str, float | str] = {}  # … and what stands in it
@@ -55,10 +61,13 @@ def worst_problems(
     now_ms: int,
     settings: KpiSettings,
     limit: int = 5,
+    incidents: Mapping[str, Incident] = NO_INCIDENTS,
 ) -> list[Problem]:
     """The `limit` worst problems, worst first. Silent feeds come as alarms."""
+    loose, inside = folded(open_alarms, incidents)
     found = [
-        *_of_alarms(open_alarms),
+        *_of_alarms(loose),
+        *_of_incidents(inside, incidents),
         *_full_routes(picture, now_ms, settings),
         *_of_areas(areas),
         *_cameras(picture, now_ms, settings),
@@ -92,6 +101,31 @@ def _of_alarms(open_alarms: Iterable[Alarm]) -> list[Problem]:
                 since_ms=first.raised_ms,
                 reason=rule if alone else f"{rule}_many",
                 values={**first.values, "source_id": first.source_id} if alone else {"alarms": len(alarms)},
+            )
+        )
+    return problems
+
+
+def _of_incidents(inside: Mapping[str, Sequence[Alarm]], incidents: Mapping[str, Incident]) -> list[Problem]:
+    problems = []
+    for name, alarms in inside.items():
+        standing = sum(alarm.announced and alarm.active for alarm in alarms)
+        if not standing:
+            continue
+        one = incidents[name]
+        # A district where one has it in common: its mahalla is the first alarm's alone.
+        whole = "district" in one.common
+        problems.append(
+            Problem(
+                kind="incident",
+                severity=SEVERITY.get(one.priority, 0.0) + min(MORE_MAX, MORE_EACH * (standing - 1)),
+                district=one.district,
+                mahalla=None if whole else one.mahalla,
+                route=one.common.get("route"),
+                source_id=name,
+                since_ms=one.opened_ms,
+                reason="incident",
+                values={"alarms": standing},
             )
         )
     return problems

@@ -12,6 +12,7 @@ from analysis.trend import DAY_MS, HOUR_MS, compare
 from city.areas import Areas
 from city.config import Config
 from city.i18n import Translator
+from city.incidents import Incident
 from city.store import Store, StoreDown, StoreRefused, now_ms
 from dashboard.feed import CityState
 from layouts.briefing import Briefing, DistrictLine, KpiLine, ProblemLine
@@ -57,19 +58,21 @@ def brief(
                 alarms=here.alarms if here else 0,
             )
         )
-    problems = worst_problems(state.picture, found, open_alarms, now, settings)
+    problems = worst_problems(state.picture, found, open_alarms, now, settings, incidents=state.incidents)
     return Briefing(
         at_ms=now,
         store_up=state.store_up,
         kpis=lines,
-        problems=[_line(problem, areas, t) for problem in problems],
+        problems=[_line(problem, state.incidents, areas, t) for problem in problems],
         districts=sorted(districts, key=lambda line: (-line.alarms, -(line.load or 0), line.name)),
         coverage_pct=_coverage_pct(areas),
     )
 
 
-def _line(problem: Problem, areas: Areas, t: Translator) -> ProblemLine:
+def _line(problem: Problem, incidents: Mapping[str, Incident], areas: Areas, t: Translator) -> ProblemLine:
     values = {name: value_words(name, value, t) for name, value in problem.values.items()}
+    if problem.kind == "incident":
+        values["title"] = _title(incidents[problem.source_id or ""], t)
     load = problem.values.get("load")
     if isinstance(load, float):
         values["load_pct"] = t.number(load * 100)
@@ -85,6 +88,16 @@ def _line(problem: Problem, areas: Areas, t: Translator) -> ProblemLine:
         place=" · ".join(names) or t("briefing.city_wide"),
         since_ms=problem.since_ms,
     )
+
+
+def _title(incident: Incident, t: Translator) -> str:
+    """What an incident is called: by an operator, by its network, or by the rule that joined it."""
+    if incident.title:
+        return incident.title
+    if network := incident.common.get("network"):
+        return value_words("network", network, t)
+    words = t(f"incident.rule.{incident.rule}")
+    return t("incident") if words == f"incident.rule.{incident.rule}" else words
 
 
 def areas_an_hour_ago(store: Store) -> dict[str, AreaSample]:

@@ -17,4 +17,4 @@ def _apart(seen: Seen, rule: Bunching) -> bool:
     return seen.share >= rule.share_clear
 
 
-DETECTOR = detector(RULE, _too_close, _apart)
+DETECTOR = detector(RULE, _too_close, _apart, min)

@@ -29,6 +29,7 @@ DAY_HOURS = 24
 NEWEST = 0.3
 # A silence that would be conspicuous only after so long is none.
 LOOK_AHEAD_HOURS = 48
+NEIGHBOURS = 3
 UNKNOWN = -1.0
 
 
@@ -164,8 +165,14 @@ def _due_ms(state: FrozenState, rule: CameraFrozen, city: City) -> int | None:
 
 
 def _usual(state: FrozenState, hour: int) -> float:
-    """Events that an hour usually brings; 0 where that is not known."""
-    return max(0.0, state.usual[hour % DAY_HOURS]) if state.usual else 0.0
+    """Events that an hour usually brings; 0 where that is not known.
+
+    No more than so many times what the busier of the hours around it brings: a storm of events is nothing usual.
+    """
+    if not state.usual:
+        return 0.0
+    around = max(state.usual[(hour - 1) % DAY_HOURS], state.usual[(hour + 1) % DAY_HOURS])
+    return max(0.0, min(state.usual[hour % DAY_HOURS], NEIGHBOURS * around) if around != UNKNOWN else 0.0)
 
 
 def _missed(state: FrozenState, from_ms: int, to_ms: int) -> int:

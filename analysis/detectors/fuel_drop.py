@@ -42,13 +42,17 @@ TWITCH = 5
 # Without a speed, a vehicle moves when it is so far from where it was, and stands after so long near it.
 MOVED_M = 30.0
 RESTS_AFTER_MS = 60_000
-# It left within so long before its next place, about.
+# Who drives now set off more slowly.
+LEFT_SLOWER = 1.5
+# Without a speed: it left within so long before its next place, about.
 LEFT_WITHIN_MS = 30_000
 # The last word about motion is worth nothing after so long.
 MOTION_FORGOTTEN_MS = 300_000
 # Who stands so far from where it stood has driven in between.
 ELSEWHERE_M = 150.0
 ROUNDING_L = 0.01
+# The readings that confirm a loss tremble: each of them must see so much of it, their median the whole.
+SURELY_SHARE = 0.7
 # What comes back with more than this was filled up; with less the loss before it was slosh.
 SURELY_FILLED_L = 20.0
 # Of a tank whose motion nobody tells, a day shows how it sloshes; until then only more than any slosh is a loss.
@@ -165,7 +169,12 @@ def read(
     needed_l = litres * needed(gauge, least if state.raised_ms is None else least / 2, at_ms, factor)
     if state.moving is None and at_ms - state.first_ms < STRANGE_MS:
         needed_l = max(needed_l, SURELY_FILLED_L)
-    if loss is None or loss.amount * litres < needed_l - ROUNDING_L or scattered(gauge, loss):
+    if (
+        loss is None
+        or loss.amount * litres < needed_l - ROUNDING_L
+        or loss.surely * litres < SURELY_SHARE * needed_l
+        or scattered(gauge, loss)
+    ):
         return _with_gauge(state, reading, gauge), findings
     # Both gauges start again: what was found once must not be found by the other too.
     state = replace(state, litres=forgotten(state.litres), percents=forgotten(state.percents))
@@ -214,7 +223,7 @@ def _stop(state: FuelState, position: VehiclePosition | None, at_ms: int, rule: 
     """The vehicle came to stand: from here on a loss counts, against the level it came with."""
     away = state.away
     if position is not None and position.speed_mps is not None:
-        away = away or (state.anchor is not None and _elsewhere(state, position))
+        away = away or (state.anchor is not None and _way_m(state.anchor, position) > MOVED_M)
         state = replace(state, anchor=(at_ms, position.lat, position.lon))
     confirm = rule.confirm_readings
     suspected = state.driven_readings < confirm and (
@@ -262,15 +271,19 @@ def _left_ms(state: FuelState, position: VehiclePosition, speed_mps: float) -> i
     """When a vehicle that drives now left where it stood, by its way and its speed."""
     if state.anchor is None:
         return position.measured_ms
-    way_m = distance_m(state.anchor[1], state.anchor[2], position.lat, position.lon)
-    return position.measured_ms - min(MOTION_FORGOTTEN_MS, int(1000 * way_m / speed_mps))
+    took_ms = 1000 * LEFT_SLOWER * _way_m(state.anchor, position) / speed_mps
+    return position.measured_ms - min(MOTION_FORGOTTEN_MS, int(took_ms))
+
+
+def _way_m(anchor: tuple[int, float, float], position: VehiclePosition) -> float:
+    return distance_m(anchor[1], anchor[2], position.lat, position.lon)
 
 
 def _elsewhere(state: FuelState, position: VehiclePosition) -> bool:
     """Whether it stands far from where it stood: it drove there unheard."""
     if state.anchor is None or (state.anchor[1] == position.lat and state.anchor[2] == position.lon):
         return False
-    return distance_m(state.anchor[1], state.anchor[2], position.lat, position.lon) > ELSEWHERE_M
+    return _way_m(state.anchor, position) > ELSEWHERE_M
 
 
 def _gauge(state: FuelState, reading: FuelReading) -> Gauge:

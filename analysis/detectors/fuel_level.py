@@ -1,8 +1,8 @@
 """How much fuel went missing from a gauge's readings: the arithmetic of the fuel rules.
 
 A gauge sloshes, drops out (0 or nothing for seconds or days) and is refilled. So a loss is measured between two values
-that several readings hold: the level before (a median) and the level now (the highest of the last `confirm` readings:
-every one of them must see the loss). How much the gauge swings by itself is learnt from it: single readings that lie
+that several readings hold: the level before and the level now, both medians; and every one of the last `confirm`
+readings must see most of the loss. How much the gauge swings by itself is learnt from it: single readings that lie
 outside their neighbours, and losses that came back. A loss counts only well above that (`needed`).
 """
 
@@ -61,10 +61,11 @@ class Gauge(Struct, frozen=True, array_like=True):
 class Loss(Struct, frozen=True):
     """What is missing now, in the gauge's unit."""
 
-    amount: float
+    amount: float  # by the medians of before and now
     before: float
     now: float
     within_ms: int
+    surely: float  # that every one of the readings now sees
 
 
 def dropped_out(last: float | None, value: float) -> bool:
@@ -109,9 +110,12 @@ def take(
     gauge = _learn_bump(gauge, steady(now), highest, level.ms, surely_filled)
     if not peaks:
         return gauge, None
-    amount = peaks[0].value - highest
-    gauge = _learn_dip(gauge, amount, highest, level.ms, surely_filled)
-    return gauge, Loss(amount, peaks[0].value, highest, level.ms - peaks[0].ms) if amount > 0 else None
+    surely = peaks[0].value - highest
+    gauge = _learn_dip(gauge, surely, highest, level.ms, surely_filled)
+    if surely <= 0:
+        return gauge, None
+    value = _median(now)
+    return gauge, Loss(peaks[0].value - value, peaks[0].value, value, level.ms - peaks[0].ms, surely)
 
 
 def needed(gauge: Gauge, least: float, at_ms: int, factor: float = SWING_FACTOR) -> float:

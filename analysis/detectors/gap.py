@@ -17,4 +17,4 @@ def _near(seen: Seen, rule: Gap) -> bool:
     return seen.share <= rule.share_clear
 
 
-DETECTOR = detector(RULE, _too_far, _near)
+DETECTOR = detector(RULE, _too_far, _near, max)

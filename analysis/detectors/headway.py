@@ -17,6 +17,10 @@ from city.events import VehiclePosition
 from city.rules.transport import Bunching, Gap
 
 Settings = TypeVar("Settings", Bunching, Gap)
+# The mean headway of an hour is known from an earlier day with so many (a bus has one at each stop), and follows the
+# last so many.
+HOUR_KNOWN, HOUR_COUNTS = 15, 400
+HOUR_MS, DAY_HOURS = 3_600_000, 24
 # Vehicles of one line whose headway is watched at once.
 PAIRS_MAX = 32
 
@@ -29,6 +33,15 @@ class Pair(Struct, frozen=True, array_like=True, gc=False):
     seen_ms: int
 
 
+class Usual(Struct, frozen=True, array_like=True, gc=False):
+    """The usual headway of a line without a timetable at an hour of the day."""
+
+    mean_s: float = 0.0
+    count: int = 0  # headways that it is the mean of, up to HOUR_COUNTS
+    day: int = 0  # since 1970, of the last one
+    days: int = 0  # that had any, up to two
+
+
 class HeadwayState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One direction of one route."""
 
@@ -36,6 +49,7 @@ class HeadwayState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     direction: int
     passages: Passages = {}
     pairs: dict[str, Pair] = {}  # by the vehicle behind
+    hours: dict[int, Usual] = {}  # by hour of the day (UTC)
     raised_ms: int | None = None
     values: Values = {}
 
@@ -55,9 +69,15 @@ def line_key(position: VehiclePosition) -> str | None:
 
 
 def detector(
-    name: str, out_of_bounds: Callable[[Seen, Settings], bool], back: Callable[[Seen, Settings], bool]
+    name: str,
+    out_of_bounds: Callable[[Seen, Settings], bool],
+    back: Callable[[Seen, Settings], bool],
+    usual_of: Callable[[float, float], float],
 ) -> Detector:
-    """The rule `name`: when a headway is out of bounds, and when back in them."""
+    """The rule `name`: when a headway is out of bounds, and when back in them.
+
+    `usual_of` says which of two usual headways it is held against: that of the last vehicles, and that of this hour.
+    """
 
     def step(
         state: HeadwayState | None, position: VehiclePosition, rule: Settings, city: City
@@ -72,6 +92,8 @@ def detector(
         known = replace(known, passages=after)
         found: list[Finding] = []
         for one in seen:
+            if not one.scheduled:
+                known, one = _by_hour(known, one, usual_of)  # noqa: PLW2901 - the same headway
             if one.usual_s >= rule.usual_min_s and out_of_bounds(one, rule):
                 known, more = _more(name, known, one, position, rule, city)
                 found += more
@@ -92,6 +114,24 @@ def detector(
         return _fewer(name, replace(state, pairs=pairs), last_ms, rule, None)
 
     return Detector(rule=name, state=HeadwayState, takes=(VehiclePosition,), key=line_key, step=step, tick=tick)
+
+
+def _by_hour(state: HeadwayState, seen: Seen, usual_of: Callable[[float, float], float]) -> tuple[HeadwayState, Seen]:
+    """A headway without a timetable against the usual one of its hour too, which is learnt from it.
+
+    A few vehicles are a rough measure, and in the evening, when every second one goes home, an old one.
+    """
+    day, hour = divmod(seen.at_ms // HOUR_MS, DAY_HOURS)
+    usual = state.hours.get(hour, Usual())
+    count = min(usual.count + 1, HOUR_COUNTS)
+    # One long gap must not become the measure.
+    headway_s = min(seen.headway_s, 3 * seen.usual_s)
+    days = min(2, usual.days + (day != usual.day))
+    learnt = Usual(round(usual.mean_s + (headway_s - usual.mean_s) / count, 1), count, day, days)
+    state = replace(state, hours=state.hours | {hour: learnt})
+    if usual.count < HOUR_KNOWN or days < 2:
+        return state, seen
+    return state, replace(seen, usual_s=usual_of(seen.usual_s, usual.mean_s))
 
 
 def _more(

@@ -55,6 +55,7 @@ class Seen(Struct, frozen=True):
     at_ms: int
     headway_s: float
     usual_s: float  # scheduled where both vehicles tell their deviation, else usual here
+    scheduled: bool
 
     @property
     def share(self) -> float:
@@ -131,7 +132,7 @@ def _headway(passages: tuple[Passage, ...], place: int, stop_id: str, break_afte
     if place == 0:
         return []
     leader, passage = passages[place - 1], passages[place]
-    headway_s, usual_s = passage.at_s - leader.at_s, None
+    headway_s, usual_s, scheduled = passage.at_s - leader.at_s, None, True
     if passage.scheduled_s is not None and leader.scheduled_s is not None:
         usual_s = float(passage.scheduled_s - leader.scheduled_s)
     if usual_s is None or usual_s < SCHEDULED_MIN_S:
@@ -139,8 +140,8 @@ def _headway(passages: tuple[Passage, ...], place: int, stop_id: str, break_afte
         usual = [gap_s for gap_s in gaps_s if gap_s <= break_after_s]
         if len(usual) < USUAL_MIN:
             return []
-        usual_s = median(usual)
+        usual_s, scheduled = median(usual), False
     # After hours without a vehicle the service begins anew.
     if headway_s > break_after_s or usual_s <= 0 or usual_s > break_after_s or passage.vehicle_id == leader.vehicle_id:
         return []
-    return [Seen(passage.vehicle_id, leader.vehicle_id, stop_id, passage.at_s * 1000, headway_s, usual_s)]
+    return [Seen(passage.vehicle_id, leader.vehicle_id, stop_id, passage.at_s * 1000, headway_s, usual_s, scheduled)]

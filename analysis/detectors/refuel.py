@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from analysis.detectors.detector import City, Detector
 from analysis.detectors.finding import Change, Finding
-from analysis.detectors.fuel_level import DIGITS, Gauge, Level, dropped_out, needed, restart, scattered, take
+from analysis.detectors.fuel_level import DIGITS, Gauge, Level, dropped_out, forgotten, needed, restart, scattered, take
 from analysis.detectors.spell import vehicle_key
 from city.events import FuelReading
 from city.rules.transport import Refuel
@@ -104,13 +104,15 @@ def step(
         gauge = restart(gauge, confirm=confirm)
     elif (
         rise is not None
-        and rise.amount >= needed(gauge, least, at_ms)
+        and rise.surely >= needed(gauge, least, at_ms)
         and stood_ms >= at_ms - rise.within_ms
         and not scattered(gauge, rise)
     ):
         before_l, level_l = litres * (TOP - rise.before), litres * (TOP - rise.now)
         state = replace(state, filling=Filling(before_l, level_l, at_ms, at_ms, litres))
         gauge = restart(gauge, confirm=confirm)
+        # What was found once must not be found by the other gauge too.
+        state = replace(state, litres=forgotten(state.litres), percents=forgotten(state.percents))
     return (replace(state, litres=gauge) if reading.level_l is not None else replace(state, percents=gauge)), found
 
 

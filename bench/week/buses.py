@@ -308,7 +308,9 @@ class Bus:
             tank.flows.append(Flow(at_s, at_s + litres, litres))
             out = [end for begin, end in tank.dropouts if begin < at_s + litres + 900 and end > at_s - 900]
             # What two refuels in one dropout, or around one, look like is anybody's guess.
-            self._true("refuel", at_s, max([at_s + litres, *out]), label=manner, must=not out, slack_s=2400)
+            # Two within a reading or two are one.
+            clear = not out and (self.parked_every_s < 300 or manner != "twice")
+            self._true("refuel", at_s, max([at_s + litres, *out]), label=manner, must=clear, slack_s=5400)
             at_s += litres + chance.uniform(600, 1200)
 
     def _faults(self, in_s: float, robbed: bool) -> None:

@@ -25,8 +25,8 @@ class Telling:
         self.bus, self.days = bus, days
         self._day = -1
         self._begins: list[float] = []
-        self._next_position_s = bus.chance.uniform(0, POSITION_EVERY_S)
-        self._next_fuel_s = bus.chance.uniform(0, FUEL_EVERY_S)
+        self._next_position_s = bus.chance.uniform(0, bus.parked_every_s)
+        self._next_fuel_s = bus.chance.uniform(0, bus.parked_every_s)
         self._fuel_at_s = 0.0
         self._counts: list[tuple[float, int, Trip, int]] = []
 

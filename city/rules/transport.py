@@ -51,7 +51,7 @@ class Overload(Rule):
     priority: Priority = "medium"
     load_max: Positive = 1.2
     load_clear: Positive = 1.0
-    on_delay_s: NotNegative = 120
+    on_delay_s: NotNegative = 300
     forget_after_s: Positive = 1800
 
     @model_validator(mode="after")

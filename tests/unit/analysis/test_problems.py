@@ -1,11 +1,14 @@
 """What the briefing calls worst."""
 
+from msgspec.structs import replace
+
 from analysis.indicators import AreaIndicators
 from analysis.kpis import KpiSettings
 from analysis.picture import Picture
 from analysis.problems import Problem, worst_problems
 from city.alarms import Alarm, AlarmPriority, AlarmState
 from city.events import CameraStatus, PassengerCount, VehiclePosition
+from city.incidents import Incident, IncidentStatus
 
 SETTINGS = KpiSettings(vehicle_stale_after_s=30, camera_stale_after_s=3600, capacity_default=80)
 NOW = 10_000_000
@@ -30,9 +33,14 @@ def alarm(name: str, priority: AlarmPriority, *, rule: str = "overload", at_ms: 
 
 
 def worst(
-    *, picture: Picture | None = None, areas: dict[str, AreaIndicators] | None = None, alarms: tuple[Alarm, ...] = ()
+    *,
+    picture: Picture | None = None,
+    areas: dict[str, AreaIndicators] | None = None,
+    alarms: tuple[Alarm, ...] = (),
+    incidents: tuple[Incident, ...] = (),
 ) -> list[Problem]:
-    return worst_problems(picture or Picture(), areas or {}, alarms, NOW, SETTINGS)
+    known = {one.id: one for one in incidents}
+    return worst_problems(picture or Picture(), areas or {}, alarms, NOW, SETTINGS, incidents=known)
 
 
 def test_a_quiet_city_has_none() -> None:
@@ -92,3 +100,20 @@ def test_a_full_route_and_a_district_without_cameras_count() -> None:
 def test_five_are_enough() -> None:
     alarms = tuple(alarm(str(n), AlarmPriority.HIGH, rule="feed_silent", placed=False) for n in range(9))
     assert len(worst(alarms=alarms)) == 5
+
+
+def test_an_incident_is_one_problem_however_many_alarms_are_in_it() -> None:
+    feeder = Incident(
+        id="20260504-001", opened_ms=3, updated_ms=3, last_ms=3, rule="network",
+        common={"network": "power", "district": DISTRICT},
+        priority=AlarmPriority.CRITICAL, district=DISTRICT, mahalla=MAHALLA,
+    )  # fmt: skip
+    inside = tuple(
+        replace(alarm(f"m{n}", AlarmPriority.CRITICAL, rule="sensor_threshold"), incident=feeder.id) for n in range(20)
+    )
+    loose = alarm("bus", AlarmPriority.LOW)
+    found = worst(alarms=(*inside, loose), incidents=(feeder,))
+    assert [(one.kind, one.severity) for one in found] == [("incident", 99), ("overload", 30)]
+    assert (found[0].values, found[0].mahalla, found[0].since_ms) == ({"alarms": 20}, None, 3)
+    closed = replace(feeder, status=IncidentStatus.CLOSED)
+    assert [one.reason for one in worst(alarms=inside, incidents=(closed,))] == ["sensor_threshold_many"]

@@ -66,6 +66,33 @@ def test_the_nearest_stop_within_reach_is_found(routes: Routes, within_m: float)
     assert found > 50
 
 
+@pytest.mark.parametrize("within_m", [40.0, 100.0, 200.0, 1000.0])
+@pytest.mark.parametrize("off_deg", [1e-3, 3e-3, 5e-2])
+def test_within_says_what_the_distance_says(routes: Routes, within_m: float, off_deg: float) -> None:
+    chance = random.Random(3)
+    said = set()
+    for _ in range(2_000):
+        route, _, lat, lon = somewhere(chance, routes, off_deg)
+        found_m = routes.distance_m(route, lat, lon)
+        assert found_m is not None
+        said.add(found_m <= within_m)
+        assert routes.within(route, lat, lon, within_m) == (found_m <= within_m)
+    assert True in said
+
+
+def test_stops_have_their_place_in_the_order_of_driving(routes: Routes) -> None:
+    for (route, direction), line in routes.lines.items():
+        order = routes.order(route, direction)
+        for stop in line.stops:
+            assert line.stops[order[stop.stop_id]].stop_id == stop.stop_id
+        if line.stops:
+            assert routes.is_end(route, direction, line.stops[0].stop_id)
+            assert routes.is_end(route, direction, line.stops[-1].stop_id)
+    middle = routes.lines["1", 1].stops[5]
+    assert not routes.is_end("1", 1, middle.stop_id)
+    assert routes.order("999", 1) == {}
+
+
 def test_terminals_are_the_ends_and_the_first_and_last_stop(routes: Routes) -> None:
     line = routes.lines["1", 1]
     first, last = line.stops[0], line.stops[-1]
@@ -89,4 +116,5 @@ def test_an_unknown_route_is_nowhere(routes: Routes) -> None:
         assert known.stop_at("999", 1, LAT, 69.2, 50.0) is None
         assert known.terminal("999", 1, LAT, 69.2, 50.0) is None
         assert known.stops("999", 1) == ()
+        assert not known.within("999", LAT, 69.2, 1e6)
     assert "1" in routes

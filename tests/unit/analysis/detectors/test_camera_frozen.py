@@ -49,6 +49,16 @@ def test_nothing_is_said_of_a_camera_on_its_first_day() -> None:
     assert play(DETECTOR, RULE, [*days(1, 30)[: 120 * 3], *ticks(3 * HOUR_S, DAY_S, 600)]) == []
 
 
+def test_an_hour_of_a_storm_is_not_taken_for_usual() -> None:
+    """Six hundred events in one night hour of a quiet camera: the next night's quiet is that of no frozen one."""
+    storm = [event(DAY_S + 4 * HOUR_S + 5 * at) for at in range(600)]
+    calm = days(3, 900)
+    moments = sorted([*calm, *storm], key=lambda one: one.measured_ms)
+    assert play(DETECTOR, RULE, [*moments[:-1], *ticks(3 * DAY_S + 4 * HOUR_S, 3 * DAY_S + 5 * HOUR_S)]) == []
+    quiet = [*(one for one in moments if one.measured_ms < (2 * DAY_S + 4 * HOUR_S) * 1000)]
+    assert play(DETECTOR, RULE, [*quiet, *ticks(2 * DAY_S + 4 * HOUR_S, 2 * DAY_S + 5 * HOUR_S)]) == []
+
+
 def test_who_listens_only_now_heard_no_silence() -> None:
     start_s = 3 * DAY_S
     found = play(DETECTOR, RULE, [*days(2, 30), *ticks(start_s, start_s + 7200)], watching_s=start_s)

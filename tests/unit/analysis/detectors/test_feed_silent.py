@@ -74,7 +74,10 @@ def test_a_feed_that_fails_by_day_is_told_and_one_failure_teaches_nothing() -> N
 def fails_again(day: int) -> list[FeedSeen]:
     begin_s = day * DAY_S
     spoken = [look(begin_s + at_s, begin_s + at_s) for at_s in range(6 * HOUR_S, 12 * HOUR_S + 60, 60)]
-    return [*spoken, *(look(begin_s + at_s, begin_s + 12 * HOUR_S) for at_s in range(12 * HOUR_S, 12 * HOUR_S + 300, 5))]
+    return [
+        *spoken,
+        *(look(begin_s + at_s, begin_s + 12 * HOUR_S) for at_s in range(12 * HOUR_S, 12 * HOUR_S + 300, 5)),
+    ]
 
 
 def test_a_feed_that_is_silent_in_the_morning_is_told_an_hour_after_its_time() -> None:

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from timelines import S, Timeline, changes, play, position, street
+from timelines import DAY_S, S, Timeline, changes, play, position, street
 
 from analysis.detectors import bunching, gap
 from analysis.detectors.finding import Change, Finding
@@ -73,6 +73,36 @@ def test_a_gap_is_a_headway_much_longer_than_the_usual_one() -> None:
 
 def test_the_night_is_no_gap() -> None:
     assert run(gap.DETECTOR, FAR, *regular(), bus("morning", 4 * EVERY_S + 6 * 3600)) == []
+
+
+def service(day: int, begins_h: float, ends_h: float, every_s: int) -> list[list[Any]]:
+    begins_s = day * DAY_S + int(begins_h * 3600)
+    return [bus(f"b{at_s % 7}-{at_s}", at_s) for at_s in range(begins_s, day * DAY_S + int(ends_h * 3600), every_s)]
+
+
+def gaps(buses: list[list[Any]]) -> list[float]:
+    """When gaps were raised, in seconds; the time passes too."""
+    moments = [(one.measured_ms / S, one) for way in buses for one in way]
+    moments += [(at_s, at_s) for at_s in range(0, 6 * DAY_S, 300)]
+    timeline = Timeline(gap.DETECTOR, FAR, routes=ROUTES)
+    for _, moment in sorted(moments, key=lambda one: one[0]):
+        if isinstance(moment, int):
+            timeline.tick(moment)
+        else:
+            timeline.see(moment)
+    return [one.at_ms / S for one in timeline.found if one.change is Change.RAISE]
+
+
+def test_an_evening_with_half_the_buses_is_known_from_the_evenings_before() -> None:
+    """No timetable is told: every ten minutes until eight, every twenty from then on."""
+    buses = [one for day in range(6) for one in (*service(day, 16, 20, EVERY_S), *service(day, 20, 23, 2 * EVERY_S))]
+    days = [at_s // DAY_S for at_s in gaps(buses)]
+    assert 0 in days
+    assert not {4, 5} & set(days)
+    # A bus that does not come is a gap all the same.
+    begins_s, ends_s = 5 * DAY_S + 21.5 * 3600, 5 * DAY_S + 22.2 * 3600
+    missing = [way for way in buses if not begins_s < way[0].measured_ms / S < ends_s]
+    assert begins_s < gaps(missing)[-1] < ends_s + 3600
 
 
 def test_the_scheduled_headway_goes_before_the_usual_one() -> None:

@@ -89,6 +89,18 @@ def test_percent_counts_by_the_capacity_and_is_never_compared_with_litres() -> N
     assert play(DETECTOR, RULE, mixed) == []
 
 
+def test_a_gauge_that_tells_now_litres_now_per_cent_tells_of_a_refuel_once() -> None:
+    moments = []
+    for at in range(24):
+        level_l = 40.0 if at < 8 else 260.0
+        at_s = 1000 + 600 * at
+        litres = at % 3 != 2
+        more = {} if litres else {"level_pct": level_l / 3}
+        moments.append(fuel(at_s, level_l if litres else None, capacity_l=300.0, **more))
+    found = play(DETECTOR, RULE, moments)
+    assert filled(found) == [(220.0, 40.0, 260.0)]
+
+
 @pytest.mark.parametrize("slosh", SLOSHES)
 @pytest.mark.parametrize("every_s", [60, 300])
 @pytest.mark.parametrize("seed", [1, 2])
