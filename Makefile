@@ -15,6 +15,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # BENCH_INGEST_ARGS=--quick for a try-out of a minute.
 BENCH_INGEST_ARGS ?=
+# BENCH_DETECTORS_ARGS= for whole weeks: a quarter of an hour.
+BENCH_DETECTORS_ARGS ?= --quick
 
 # What is installed is known by the content of what was asked for, and by the place: scripts hold absolute paths.
 key = $(shell { pwd; cat $(1) pyproject.toml; } | cksum | tr ' ' -)
@@ -46,6 +48,7 @@ fmt: $(TEST_STAMP) ## format and repair what can be repaired
 
 bench: $(TEST_STAMP) browser ## measure; results in bench/results/
 	@$(BIN)/python bench/stages.py && $(BIN)/python bench/ingest.py $(BENCH_INGEST_ARGS) && \
+	  $(BIN)/python bench/detectors.py $(BENCH_DETECTORS_ARGS) && \
 	  exec $(BIN)/python bench/live.py $(BENCH_ARGS)
 
 install: $(RUN_STAMP) ## what `make run` needs, without starting it

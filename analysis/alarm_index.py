@@ -5,6 +5,7 @@ A thousand alarms in a minute must not cost a walk over all alarms each.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from city.alarms import Alarm, AlarmState
@@ -18,6 +19,8 @@ class AlarmIndex:
     """Ids of alarms, by what they are looked for."""
 
     _standing: dict[str, _Ids] = field(default_factory=dict)  # by rule
+    _explaining: dict[str, dict[str, _Ids]] = field(default_factory=dict)  # by rule and feed, of those nothing holds
+    _turned: _Ids = field(default_factory=dict)  # rules
     _suppressed: dict[str, _Ids] = field(default_factory=dict)  # by reason
     _timed: _Ids = field(default_factory=dict)
 
@@ -26,20 +29,31 @@ class AlarmIndex:
         if before is not None:
             if before.active:
                 _take_out(self._standing, before.rule, before.id)
+            if _explains(before) and not (after is not None and _explains(after)):
+                self._explain(before, False)
             if before.suppressed is not None:
                 _take_out(self._suppressed, before.suppressed.reason, before.id)
             self._timed.pop(before.id, None)
         if after is not None:
             if after.active:
                 self._standing.setdefault(after.rule, {})[after.id] = None
+            if _explains(after) and not (before is not None and _explains(before)):
+                self._explain(after, True)
             if after.suppressed is not None:
                 self._suppressed.setdefault(after.suppressed.reason, {})[after.id] = None
             if _waits(after):
                 self._timed[after.id] = None
 
-    def stands(self, rule: str) -> bool:
-        """Whether an alarm of this rule stands."""
-        return rule in self._standing
+    def explaining(self, rule: str) -> Collection[str]:
+        """The feeds of which an alarm of this rule stands that nothing holds; "" for one that is not of a feed."""
+        return self._explaining.get(rule, ())
+
+    def turned(self) -> list[str]:
+        """The rules of which `explaining` is another since the last call."""
+        if not self._turned:
+            return []
+        turned, self._turned = list(self._turned), {}
+        return turned
 
     def standing(self, rule: str) -> list[str]:
         """The alarms of this rule that stand."""
@@ -56,6 +70,24 @@ class AlarmIndex:
     def timed(self) -> list[str]:
         """The alarms to which the time alone may do something: held until then, or acknowledged."""
         return sorted(self._timed)
+
+    def _explain(self, alarm: Alarm, does: bool) -> None:
+        feed = alarm.source_id if alarm.source_kind == "feed" else ""
+        feeds = self._explaining.setdefault(alarm.rule, {})
+        before = feed in feeds
+        if does:
+            feeds.setdefault(feed, {})[alarm.id] = None
+        else:
+            _take_out(feeds, feed, alarm.id)
+            if not feeds:
+                del self._explaining[alarm.rule]
+        if (feed in feeds) != before:
+            self._turned[alarm.rule] = None
+
+
+def _explains(alarm: Alarm) -> bool:
+    # What somebody has put away, or is itself explained, is no reason to keep silent about others.
+    return alarm.active and alarm.shelved is None and alarm.suppressed is None and alarm.out_of_service is None
 
 
 def _waits(alarm: Alarm) -> bool:

@@ -129,10 +129,11 @@ class AlarmBook:
         for name in found:
             for one in happened.get(name, ()):
                 known = self.alarms.get(name)
+                if known is not None and _prolonged(known, one.act):
+                    continue
                 again = one if known is None else replace(one, alarm=_rebased(known, one.alarm))
                 with contextlib.suppress(NotAllowed):  # an operator has done it meanwhile
                     self._happen(again)
-        self._transitions.sort(key=lambda one: one.at_ms)
 
     def forget(self, cleared_before_ms: int) -> None:
         """Drop alarms that are normal since before then, and that nothing holds."""
@@ -164,6 +165,14 @@ class AlarmBook:
             self.alarms.pop(name, None)
         else:
             self.alarms[name] = alarm
+
+
+def _prolonged(alarm: Alarm, act: Act | None) -> bool:
+    """Whether an operator has prolonged the hold whose end this is."""
+    if act is None or act.by:
+        return False
+    hold = {Action.UNSHELVE: alarm.shelved, Action.RETURN_TO_SERVICE: alarm.out_of_service}.get(act.action)
+    return hold is not None and (hold.until_ms is None or hold.until_ms > act.at_ms)
 
 
 _OF_OPERATORS = (

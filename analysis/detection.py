@@ -6,6 +6,7 @@ changed since the last `written` is told apart, so that memory, alarms and curso
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,16 +14,17 @@ from typing import Any, cast
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from analysis.alarmbook import AlarmBook, place_of
 from analysis.detectors import DETECTORS
 from analysis.detectors.detector import City, Detector, State, Step
 from analysis.detectors.finding import Change, Finding
-from analysis.incidents import IncidentBook, Member, alarm_member, case_member
+from analysis.incidents import IncidentBook, Join, Member, alarm_member, case_member
 from analysis.picture import Picture
 from analysis.routes import Routes
 from analysis.schedule import Clock, in_hours
-from analysis.suppression import Suppression
+from analysis.suppression import FEEDS, Suppression
 from city.alarms import Act, Action, Alarm, AlarmPriority, Hold
 from city.events import CameraEvent, Case, Event
 from city.incidents import Incident
@@ -92,7 +94,8 @@ class Detection:
     def __post_init__(self) -> None:
         self.incidents = IncidentBook(self.joining, self.clock)
         explained_by = {name: cast("Rule", getattr(self.rules, name)).suppressed_by for name in _BY_RULE}
-        self.suppression = Suppression(self.nuisance, explained_by, self.book.index)
+        feeds = {one.rule: {feed for kind in one.takes for feed in FEEDS.get(kind, ())} for one in DETECTORS}
+        self.suppression = Suppression(self.nuisance, explained_by, self.book.index, feeds)
         self._city = City(self.picture, self.routes, self.capacity_default, 0)
         for detector in DETECTORS:
             rule = cast("Rule", getattr(self.rules, detector.rule))
@@ -177,6 +180,9 @@ class Detection:
             self.see(finding)
 
     def _found(self, finding: Finding, rule: Rule) -> None:
+        if not all(map(_finite, finding.values.values())):
+            # A reading may be as large as a number can be; what is beyond has no JSON.
+            finding = replace(finding, values={name: one for name, one in finding.values.items() if _finite(one)})
         place = place_of(self.picture, finding)
         if finding.change is Change.RAISE:
             if rule.areas and place.district not in rule.areas and place.mahalla not in rule.areas:
@@ -189,7 +195,6 @@ class Detection:
         if finding.change is Change.RAISE and (known is None or not known.active):
             priority = finding.priority or AlarmPriority(rule.priority)
             why = self.suppression.rise(finding.alarm_id, finding.rule, priority, finding.at_ms)
-        stood = self.book.index.stands(finding.rule)
         alarm = self.book.take(finding, rule, place, suppressed_by=why)
         if alarm is not None and finding.change is Change.RAISE and alarm.priority is not AlarmPriority.JOURNAL:
             self._join(alarm_member(alarm, rule.agency), finding.at_ms)
@@ -199,8 +204,7 @@ class Detection:
             self.suppression.cleared(alarm.id, finding.at_ms)
         elif alarm.announced:
             self.suppression.announced(finding.at_ms)
-        if self.book.index.stands(alarm.rule) != stood:
-            self._suppress(self.suppression.touched(alarm.rule), finding.at_ms)
+        self._look_again(finding.at_ms)
 
     def _case(self, case: Case) -> None:
         # What stood before the events that are read is no news.
@@ -210,7 +214,10 @@ class Detection:
     def _join(self, member: Member, at_ms: int) -> None:
         for join in self.incidents.take(member):
             if (alarm := self.book.alarms.get(join.alarm)) is not None:
-                self.book.act(alarm, Act(action=Action.JOIN, at_ms=at_ms, text=join.incident, reason=join.rule))
+                self._say_joined(alarm, join, at_ms)
+
+    def _say_joined(self, alarm: Alarm, join: Join, at_ms: int) -> None:
+        self.book.act(alarm, Act(action=Action.JOIN, at_ms=at_ms, text=join.incident, reason=join.rule))
 
     # --- by the engine ----------------------------------------------------------------------------
 
@@ -221,6 +228,12 @@ class Detection:
                 self.book.act(alarm, Act(action=Action.SUPPRESS, at_ms=at_ms, reason=why))
             elif alarm.suppressed is not None:
                 self.book.act(alarm, Act(action=Action.UNSUPPRESS, at_ms=at_ms))
+
+    def _look_again(self, at_ms: int) -> None:
+        """Look at what is explained by alarms that began, or ceased, to explain it; at what those explain in turn."""
+        while turned := self.book.index.turned():
+            for rule in turned:
+                self._suppress(self.suppression.touched(rule), at_ms)
 
     def _let_go(self, now_ms: int) -> None:
         """End holds whose time is over, and announce again what is acknowledged for too long."""
@@ -235,6 +248,8 @@ class Detection:
             acknowledged_ms = alarm.acknowledged_ms
             if again_s is not None and acknowledged_ms is not None and now_ms - acknowledged_ms >= again_s * 1000:
                 self.book.act(alarm, Act(action=Action.REALARM, at_ms=now_ms))
+        # Operators may have put a cause away, or taken it back.
+        self._look_again(now_ms)
 
     # --- what the store knows ---------------------------------------------------------------------
 
@@ -242,6 +257,13 @@ class Detection:
         """Know these, as the store has them."""
         self.book.restore(alarms)
         self.incidents.restore(incidents, ((alarm, self._agency(alarm.rule)) for alarm in alarms))
+
+    def rebase(self, alarms: Mapping[str, Alarm | None], incidents: Mapping[str, Incident | None]) -> None:
+        """Say what happened again, onto what operators changed meanwhile: both as the store has them now."""
+        self.book.rebase(alarms)
+        for join in self.incidents.rebase(incidents):
+            if (alarm := self.book.alarms.get(join.alarm)) is not None:
+                self._say_joined(alarm, join, max(alarm.raised_ms, alarm.updated_ms))
 
     def learn(self, alarms: Sequence[Alarm], incidents: Sequence[Incident]) -> None:
         """What operators made of them."""
@@ -308,6 +330,10 @@ def _measured(one: tuple[Event, bool]) -> int:
 
 def _key(one: tuple[str, object, object]) -> str:
     return one[0]
+
+
+def _finite(value: float | str) -> bool:
+    return isinstance(value, str) or math.isfinite(value)
 
 
 def _over(hold: Hold | None, now_ms: int) -> bool:

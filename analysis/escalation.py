@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from city.alarms import Alarm, AlarmState, Transition
+from city.alarms import Alarm, AlarmPriority, AlarmState, Transition
 from city.notices import EscalationStep, Notice
 
 # Unacknowledged, and wants somebody: what has returned by itself waits in the list, and calls nobody.
@@ -95,10 +95,13 @@ def next_due_ms(
 
 
 def _rungs(steps: Iterable[EscalationStep], alarm: Alarm, agency: str) -> list[Rung]:
+    if alarm.priority is AlarmPriority.JOURNAL:
+        return []  # it was recorded, not announced: nobody was asked to acknowledge it
     return [
         (step.after_s, receiver)
         for step in steps
-        if (not step.priorities or alarm.priority in step.priorities) and (not step.agencies or agency in step.agencies)
+        if (not step.priorities or alarm.priority.value in step.priorities)
+        and (not step.agencies or agency in step.agencies)
         for receiver in step.tell
     ]
 

@@ -21,6 +21,8 @@ T = TypeVar("T")
 # What a person can still read, and a record of some ten kilobytes at most.
 ATTACHMENTS_MAX = 100
 PROMISES_MAX = 100
+# A later one is a slip of the hand: a promise is about what is open now.
+PROMISE_AHEAD_MAX_MS = 366 * 86_400_000
 _CASES_MAX = 500
 _RANK = {priority: rank for rank, priority in enumerate(AlarmPriority)}
 # They add to what there is: they mean the same whatever joined since the operator looked.
@@ -224,6 +226,8 @@ def _promise(before: Incident, act: IncidentAct, standing: int) -> Result:
         raise NotAllowed("the promise is empty")
     if act.due_ms is None or act.due_ms <= act.at_ms:
         raise NotAllowed("a promise needs a time in the future by which it is kept")
+    if act.due_ms - act.at_ms > PROMISE_AHEAD_MAX_MS:
+        raise NotAllowed("a promise is due within a year")
     if len(before.promises) >= PROMISES_MAX:
         raise NotAllowed(f"{PROMISES_MAX} promises are noted already")
     promise = Promise(text=act.text, by=act.by, due_ms=act.due_ms)

@@ -7,7 +7,6 @@ a new one. Pure: what joined is told apart until the store has it, and can be sa
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -109,7 +108,7 @@ class IncidentBook:
     _coming: dict[str, _Coming] = field(default_factory=dict)
     _last_ms: dict[str, int] = field(default_factory=dict)
     _of_group: dict[Group, list[str]] = field(default_factory=dict)
-    _lately: dict[Group, deque[Member]] = field(default_factory=dict)
+    _lately: dict[Group, dict[str, Member]] = field(default_factory=dict)  # by key, the newest last
     _of_member: dict[str, str] = field(default_factory=dict)  # alarm or case → incident
     _number: tuple[str, int] = ("", 0)  # the last of a day
 
@@ -120,7 +119,8 @@ class IncidentBook:
         self.learn(incidents)
         for alarm, agency in sorted(alarms, key=lambda one: one[0].raised_ms):
             inside = self._stored.get(alarm.incident or "")
-            if inside is not None and (inside.closed_ms is None or alarm.raised_ms <= inside.closed_ms):
+            # In a closed one it is until it rises again.
+            if inside is not None and (self._resolve(inside.id) or alarm.raised_ms <= (inside.closed_ms or 0)):
                 self._of_member[alarm.id] = inside.id
             elif alarm.raised_ms and alarm.priority is not AlarmPriority.JOURNAL:
                 self._note(alarm_member(alarm, agency))
@@ -144,9 +144,9 @@ class IncidentBook:
                     ids.append(one.id)
 
     def moved(self, alarm: Alarm) -> None:
-        """An operator moved an alarm to another incident."""
-        if alarm.incident is not None:
-            self._of_member[alarm.id] = alarm.incident
+        """An operator moved an alarm to another incident. What it was in before it rose again does not count."""
+        if self._resolve(alarm.incident) is not None:
+            self._of_member[alarm.id] = str(alarm.incident)
 
     def incident_of(self, member: str) -> Incident | None:
         """The open incident of an alarm or case, past what was merged; None where it is in none."""
@@ -179,7 +179,7 @@ class IncidentBook:
     def forget(self, before_ms: int) -> None:
         """Drop what closed before then, and candidates that are too old for any rule."""
         for name, one in list(self._stored.items()):
-            if one.closed_ms is not None and one.closed_ms < before_ms and name not in self._coming:
+            if one.closed_ms is not None and one.closed_ms < before_ms and not self._resolve(name):
                 del self._stored[name]
                 self._last_ms.pop(name, None)
         gone = {
@@ -190,7 +190,7 @@ class IncidentBook:
             member: name for member, name in self._of_member.items() if name in self._stored or name in self._coming
         }
         for group, lately in list(self._lately.items()):
-            if not lately or lately[-1].at_ms < before_ms:
+            if not lately or next(reversed(lately.values())).at_ms < before_ms:
                 del self._lately[group]
 
     # --- towards the store ------------------------------------------------------------------------
@@ -224,9 +224,21 @@ class IncidentBook:
             self._stored[name] = self._after(name)
         self._coming.clear()
 
-    def rebase(self, found: Mapping[str, Incident | None]) -> None:
-        """Take up incidents as the store has them; what joined is said again of them."""
+    def rebase(self, found: Mapping[str, Incident | None]) -> list[Join]:
+        """Take up incidents as the store has them; what joined is said again of them.
+
+        One that an operator has closed meanwhile takes in nobody: gives where its alarms belong now.
+        """
         self._stored.update({name: one for name, one in found.items() if one is not None})
+        joins: list[Join] = []
+        for name, one in found.items():
+            if one is None or one.open or (coming := self._coming.pop(name, None)) is None:
+                continue
+            target = self._resolve(name)
+            for member in coming.members:
+                self._of_member.pop(member.key, None)
+                joins += self._join(target, [member]) if target is not None else self.take(member)
+        return joins
 
     # --- by the rules ---------------------------------------------------------------------------
 
@@ -243,7 +255,7 @@ class IncidentBook:
         """Who would make an incident with this one: the newest of each, oldest first."""
         since_ms = member.at_ms - rule.within_s * 1000
         found: dict[str, Member] = {}
-        for one in self._lately.get(group, ()):
+        for one in self._lately.get(group, {}).values():
             if one.at_ms < since_ms or one.key in self._of_member:
                 continue
             if rule.near_m is None or _near(one.lat, one.lon, member, rule.near_m):
@@ -254,7 +266,11 @@ class IncidentBook:
     def _note(self, member: Member) -> None:
         for name, rule in self.settings.rules.items():
             if (group := _group(name, rule, member)) is not None:
-                self._lately.setdefault(group, deque(maxlen=_CANDIDATES_MAX)).append(member)
+                lately = self._lately.setdefault(group, {})
+                lately.pop(member.key, None)  # told again it is one, and the newest
+                lately[member.key] = member
+                if len(lately) > _CANDIDATES_MAX:
+                    del lately[next(iter(lately))]
 
     def _begin(self, name: str, rule: JoinRule, group: Group, members: Sequence[Member]) -> Incident:
         first = next(one for one in members if not one.is_case)

@@ -1,6 +1,7 @@
 """Why an alarm is suppressed by design: one reason at a time, the first of these that holds.
 
-    <rule>      a standing alarm of another rule explains it (`suppressed_by`)
+    <rule>      a standing alarm of another rule, that nothing holds, explains it (`suppressed_by`); an alarm of a feed
+                explains only what goes by that feed's data
     chattering  it rose `chatter_rises` times within `chatter_window_s`, and was not quiet for `chatter_quiet_s` since
     flood       it rose while more alarms came than an operator can take, and is of no importance by comparison
 
@@ -10,7 +11,7 @@ the time before now, not by windows on the clock as reports do: it must be known
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,10 +19,23 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from analysis.alarm_index import AlarmIndex
+from analysis.detectors.finding import Finding
 from city.alarms import Alarm, AlarmPriority
+from city.events import CameraEvent, CameraStatus, FuelReading, PassengerCount, SensorReading, VehiclePosition
 from city.rules.nuisance import Nuisance
 
 CHATTERING, FLOOD = "chattering", "flood"
+# The feeds that bring what detectors take. Feeds of the settings (`ingest.mappings`) may bring anything: they are not
+# here, and explain nothing.
+FEEDS: Mapping[type, frozenset[str]] = {
+    VehiclePosition: frozenset({"vehicle/position", "hfp", "gtfs_rt/vehicle", "traccar/position", "owntracks"}),
+    PassengerCount: frozenset({"vehicle/passengers", "waltti_apc"}),
+    FuelReading: frozenset({"vehicle/fuel", "traccar/fuel"}),
+    CameraEvent: frozenset({"camera/event", "frigate/event", "frigate/review"}),
+    CameraStatus: frozenset({"camera/status", "frigate/available"}),
+    SensorReading: frozenset({"sensor/reading"}),
+    Finding: frozenset({"sensor/reading"}),  # networks fail by what is found of their sensors
+}
 _MEMORY = "nuisance:"
 
 
@@ -52,6 +66,7 @@ class Suppression:
     settings: Nuisance
     explained_by: Mapping[str, Sequence[str]]  # rule → rules whose standing alarm explains this one's
     index: AlarmIndex
+    feeds: Mapping[str, Collection[str]]  # rule → the feeds that bring its data
     _explains: dict[str, list[str]] = field(init=False)
     _rises: dict[str, Rises] = field(default_factory=dict)
     _flood: Flood = _DRY
@@ -116,9 +131,9 @@ class Suppression:
         return FLOOD if in_it else ""
 
     def touched(self, rule: str) -> list[str]:
-        """The alarms to look at again when a rule begins, or ceases, to have a standing alarm."""
+        """The alarms to look at again when a rule begins, or ceases, to have an alarm that explains others."""
         found = dict.fromkeys(self.index.suppressed(rule))
-        if self.index.stands(rule):
+        if self.index.explaining(rule):
             for explained in self._explains.get(rule, ()):
                 found.update(dict.fromkeys(self.index.standing(explained)))
         return sorted(found)
@@ -181,7 +196,11 @@ class Suppression:
     # --- inside -----------------------------------------------------------------------------------
 
     def _cause(self, rule: str) -> str:
-        return next((one for one in self.explained_by.get(rule, ()) if self.index.stands(one)), "")
+        return next((one for one in self.explained_by.get(rule, ()) if self._explained(rule, one)), "")
+
+    def _explained(self, rule: str, cause: str) -> bool:
+        # An alarm that is not of a feed has "" there, and explains whatever the settings say.
+        return any(not feed or feed in self.feeds.get(rule, ()) for feed in self.index.explaining(cause))
 
     def _note(self, alarm_id: str, priority: AlarmPriority, at_ms: int) -> bool:
         """Remember a rise; whether the alarm chatters."""
@@ -212,4 +231,4 @@ class Suppression:
     def _holds(self, reason: str) -> bool:
         if reason == FLOOD:
             return self.in_flood
-        return reason == CHATTERING or self.index.stands(reason)
+        return reason == CHATTERING or bool(self.index.explaining(reason))

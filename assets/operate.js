@@ -190,7 +190,9 @@
   }
 
   /* A small form: `fields` are [{name, label, type, options, required}]. One that opens asks for the operator's name
-     where it is not known; one that stays on the page leaves that to it. */
+     where it is not known; one that stays on the page leaves that to it.
+     `onSubmit` may give a promise of whether it was done: what was typed stays until it was. What was chosen stays
+     chosen while the options change; when it is not among them any more, nothing is sent. */
   function Form(props) {
     const values = React.useState(function () {
       const first = {};
@@ -199,6 +201,9 @@
     });
     const name = React.useState("");
     const first = React.useRef(null);
+    const labels = React.useRef({}); // of what was chosen, for when it is gone
+    const busy = React.useRef(false);
+    const refused = React.useState(false);
     const needsName = React.useState(!props.stays && !remembered("operator", ""))[0];
     React.useEffect(function () {
       if (!props.stays && first.current) first.current.focus();
@@ -207,18 +212,29 @@
       const next = Object.assign({}, values[0]);
       next[field] = value;
       values[1](next);
+      refused[1](false);
+    };
+    const gone = function (field) {
+      const value = values[0][field.name];
+      return Boolean(field.options && value) && !field.options.some(function (option) { return option[0] === value; });
     };
     const submit = function (event) {
       event.preventDefault();
       if (needsName && !name[0].trim()) return;
       if (props.fields.some(function (field) { return field.required && !values[0][field.name].trim(); })) return;
+      if (busy.current) return;
+      if (props.fields.some(gone)) return refused[1](true);
       if (name[0].trim()) remember("operator", name[0].trim());
-      props.onSubmit(values[0]);
-      if (props.stays) {
+      const sent = values[0];
+      busy.current = true;
+      Promise.resolve(props.onSubmit(sent)).then(function (done) {
+        busy.current = false;
+        if (done === false || !props.stays) return;
         const empty = {};
         props.fields.forEach(function (field) { empty[field.name] = field.value || ""; });
-        values[1](empty);
-      }
+        // Who typed on meanwhile keeps what he typed.
+        values[1](function (now) { return now === sent ? empty : now; });
+      });
     };
     const fields = needsName ? [{ name: "", label: "do.name", required: true }].concat(props.fields) : props.fields;
     return h(
@@ -241,16 +257,21 @@
             else name[1](event.target.value);
           },
         };
+        const chosen = values[0][field.name];
+        const options = field.options ? field.options.slice() : [];
+        options.forEach(function (option) { if (option[0] === chosen) labels.current[field.name] = option[1]; });
+        if (gone(field)) options.push([chosen, labels.current[field.name] || chosen]);
         const input = field.options
           ? h(
               "select",
               same,
-              field.options.map(function (option) { return h("option", { key: option[0], value: option[0] }, option[1]); }),
+              options.map(function (option) { return h("option", { key: option[0], value: option[0] }, option[1]); }),
             )
           : h("input", Object.assign(same, { type: field.type || "text", maxLength: field.limit || 200, name: field.name || "by" }));
         return h("label", { key: field.name, className: field.wide ? "wide" : "" }, markaz.text(field.label), input);
       }),
       h("button", { type: "submit" }, markaz.text(props.submit)),
+      refused[0] && props.fields.some(gone) ? h("span", { className: "alarm-said", role: "status" }, "▲ " + markaz.text("do.choice_gone")) : null,
       props.onClose ? h("button", { type: "button", className: "quiet", onClick: props.onClose }, markaz.text("do.cancel")) : null,
     );
   }

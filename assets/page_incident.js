@@ -50,7 +50,7 @@
     const body = props.body;
     const form = props.form;
     const closing = function (values) {
-      props.act("status", { text: "closed", reason: values.reason, force: body.standing > 0 });
+      return props.act("status", { text: "closed", reason: values.reason, force: body.standing > 0 });
     };
     const choose = function (status) {
       if (status === body.status) return;
@@ -111,13 +111,13 @@
       form[0] === "close"
         ? h(operate.Form, { name: "close", fields: [{ name: "reason", label: body.standing ? "incident.close_standing" : "do.reason", required: body.standing > 0, wide: true, limit: 500 }], submit: "incident.close", onSubmit: closing, onClose: function () { form[1](""); } })
         : null,
-      form[0] === "assign" ? edit("assign", { name: "text", label: "do.assignee", value: body.assignee || "", limit: 80 }, function (values) { props.act("assign", { text: values.text }); }) : null,
+      form[0] === "assign" ? edit("assign", { name: "text", label: "do.assignee", value: body.assignee || "", limit: 80 }, function (values) { return props.act("assign", { text: values.text }); }) : null,
       form[0] === "agencies"
         ? edit("agencies", { name: "text", label: "incident.agencies_comma", value: body.agencies.join(", "), wide: true }, function (values) {
-            props.act("agencies", { agencies: values.text.split(",").map(function (one) { return one.trim(); }).filter(Boolean) });
+            return props.act("agencies", { agencies: values.text.split(",").map(function (one) { return one.trim(); }).filter(Boolean) });
           })
         : null,
-      form[0] === "title" ? edit("title", { name: "text", label: "incident.title", value: body.title || "", wide: true }, function (values) { props.act("title", { text: values.text }); }) : null,
+      form[0] === "title" ? edit("title", { name: "text", label: "incident.title", value: body.title || "", wide: true }, function (values) { return props.act("title", { text: values.text }); }) : null,
       form[0] === "merge" ? h(Merge, { body: body, act: props.act, onClose: function () { form[1](""); } }) : null,
       props.said ? h("p", { className: "alarm-said", role: "status" }, props.said) : null,
     );
@@ -127,8 +127,8 @@
     const frame = markaz.useFrame("alarms");
     const others = (frame ? frame.incidents : []).filter(function (one) { return one.id !== props.body.id; });
     if (!others.length) return h("p", { className: "empty" }, markaz.text("incident.none_other"));
-    const options = others.map(function (one) { return [one.id, one.id + " · " + operate.titleOf(one)]; });
-    return h(operate.Form, { name: "merge", fields: [{ name: "into", label: "incident.merge_into", options: options, value: options[0][0], wide: true }], submit: "incident.merge", onSubmit: function (values) { props.act("merge", { into: values.into }); }, onClose: props.onClose });
+    const options = [["", "–"]].concat(others.map(function (one) { return [one.id, one.id + " · " + operate.titleOf(one)]; }));
+    return h(operate.Form, { name: "merge", fields: [{ name: "into", label: "incident.merge_into", options: options, required: true, wide: true }], submit: "incident.merge", onSubmit: function (values) { return props.act("merge", { into: values.into }); }, onClose: props.onClose });
   }
 
   /* ---- what is to be done ---- */
@@ -196,7 +196,7 @@
               { name: "due", label: "incident.within", options: times, value: "60" },
             ],
             submit: "do.add",
-            onSubmit: function (values) { props.act("promise", { text: values.text, due_at: dueAt(values.due) }); },
+            onSubmit: function (values) { return props.act("promise", { text: values.text, due_at: dueAt(values.due) }); },
           }),
     );
   }
@@ -221,7 +221,7 @@
           { name: "text", label: "incident.link_title" },
         ],
         submit: "do.add",
-        onSubmit: function (values) { props.act("attach", { url: values.url, text: values.text }); },
+        onSubmit: function (values) { return props.act("attach", { url: values.url, text: values.text }); },
       }),
     );
   }
@@ -239,8 +239,10 @@
       chosen[1](next);
     };
     const split = function (values) {
-      props.act("split", { alarms: ids, text: values.text });
-      chosen[1]({});
+      return props.act("split", { alarms: ids, text: values.text }).then(function (done) {
+        if (done) chosen[1]({});
+        return done;
+      });
     };
     const loose = (frame ? frame.alarms : []).map(function (alarm) { return [alarm.id, markaz.text("rule." + alarm.rule) + " · " + operate.sourceOf(alarm)]; });
     return h(
@@ -268,7 +270,7 @@
       ids.length
         ? h(operate.Form, { key: "split", name: "split", stays: true, fields: [{ name: "text", label: "incident.title" }], submit: "incident.split", onSubmit: split, onClose: function () { chosen[1]({}); } })
         : !props.closed && loose.length
-          ? h(operate.Form, { key: "join" + loose[0][0], name: "join", stays: true, fields: [{ name: "alarm", label: "incident.join", options: loose, value: loose[0][0], wide: true }], submit: "do.add", onSubmit: function (values) { props.act("join", { alarms: [values.alarm] }); } })
+          ? h(operate.Form, { key: "join", name: "join", stays: true, fields: [{ name: "alarm", label: "incident.join", options: [["", "–"]].concat(loose), required: true, wide: true }], submit: "do.add", onSubmit: function (values) { return props.act("join", { alarms: [values.alarm] }); } })
           : null,
     );
   }
@@ -293,18 +295,38 @@
       };
     }, []);
     const waits = React.useRef(null); // what is done as soon as the operator has said who he is
+    const forget = function () {
+      if (waits.current) waits.current.drop();
+      waits.current = null;
+    };
+    /* A promise of whether it was done: a form keeps what was typed until then. */
     const act = function (verb, more) {
-      form[1]("");
       if (!operate.remembered("operator", "")) {
-        waits.current = function () { act(verb, more); };
+        forget();
         form[1]("name");
-        return;
+        return new Promise(function (told) {
+          waits.current = { go: function () { told(act(verb, more)); }, drop: function () { told(false); } };
+        });
       }
       said[1](markaz.text("do.sent"));
-      operate.toIncident(body, verb, more).then(function (result) {
+      return operate.toIncident(body, verb, more).then(function (result) {
+        const done = Boolean(result.answer);
+        const own = verb === "status" ? "close" : verb;
+        if (done) form[1](function (now) { return now === own ? "" : now; });
         said[1](result.said);
         asked.again();
+        return done;
       });
+    };
+    const named = function () {
+      const waiting = waits.current;
+      waits.current = null;
+      form[1]("");
+      if (waiting) waiting.go();
+    };
+    const unnamed = function () {
+      forget();
+      form[1]("");
     };
     if (!body) return h("section", { className: "incident-body" }, h("p", { className: "empty" }, asked.away === "404" ? markaz.text("incident.unknown", { id: props.incident }) : asked.away ? markaz.text("do.refused.503") : markaz.text("incident.loading")));
     const closed = body.status === "closed";
@@ -312,7 +334,7 @@
       "section",
       { className: "incident-body greyable", "data-incident": body.id, "data-version": body.version, "data-status": body.status },
       h(Head, { body: body, act: act, form: form, said: said[0], closed: closed }),
-      form[0] === "name" ? h(operate.Form, { name: "name", fields: [], submit: "do.save", onSubmit: function () { waits.current(); }, onClose: function () { form[1](""); } }) : null,
+      form[0] === "name" ? h(operate.Form, { name: "name", fields: [], submit: "do.save", onSubmit: named, onClose: unnamed }) : null,
       h(
         "div",
         { className: "incident-columns" },
@@ -322,7 +344,7 @@
           h(
             Part,
             { title: "incident.timeline", className: "incident-timeline" },
-            h(operate.Form, { name: "comment", stays: true, fields: [{ name: "text", label: "do.comment", required: true, wide: true, limit: 2000 }], submit: "do.comment", onSubmit: function (values) { act("comment", { text: values.text }); } }),
+            h(operate.Form, { name: "comment", stays: true, fields: [{ name: "text", label: "do.comment", required: true, wide: true, limit: 2000 }], submit: "do.comment", onSubmit: function (values) { return act("comment", { text: values.text }); } }),
             h(markaz.Timeline, { lines: body.timeline }),
           ),
         ),

@@ -78,7 +78,7 @@
       : [];
     const make = function (values) {
       said[1](markaz.text("do.sent"));
-      operate.post("/api/v1/incidents", { title: values.title, alarms: [] }).then(function (result) {
+      return operate.post("/api/v1/incidents", { title: values.title, alarms: [] }).then(function (result) {
         said[1](result.said);
         if (result.answer) making[1](false);
       });

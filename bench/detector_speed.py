@@ -82,7 +82,8 @@ class Mover:
                     measured_ms=ms(at_s) + number % 1000, received_ms=ms(at_s) + 600, vehicle_id=self.vehicle_id,
                     lat=round(lat + chance.gauss(0, 3e-5), 6), lon=round(lon + chance.gauss(0, 3e-5), 6),
                     speed_mps=round(chance.uniform(5, 10), 2) if moves else 0.0, bearing_deg=chance.uniform(0, 359),
-                    route=self._tracks[0].route, direction=1 + back, trip=f"t{number}", odometer_m=round(1e6 + self._at_m),
+                    route=self._tracks[0].route, direction=1 + back, trip=f"t{number}",
+                    odometer_m=round(1e6 + self._at_m),
                     ignition=True, mode="bus", schedule_deviation_s=float(round(chance.gauss(-60, 90))),
                     district="1726269", mahalla="1726269001",
                 )
@@ -133,7 +134,8 @@ def city(seconds: int, seed: int = 1) -> list[list[Event]]:
                 kind = (("electricity", "voltage", "V", 230.0), ("water", "pressure", "bar", 4.0))[number % 2]
                 events.append(
                     SensorReading(
-                        **at, sensor_id=f"s{number}", network=kind[0], quantity=kind[1], unit=kind[2], lat=41.3, lon=69.3,
+                        **at, sensor_id=f"s{number}", network=kind[0], quantity=kind[1], unit=kind[2], lat=41.3,
+                        lon=69.3,
                         value=round(kind[3] * chance.uniform(0.99, 1.01), 2), district="1726269", mahalla="1726269001",
                     )
                 )  # fmt: skip

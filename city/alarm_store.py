@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from msgspec import Struct, msgpack
 from msgspec import json as msgspec_json
 
@@ -18,6 +19,8 @@ from city.streams import Streams
 
 _COMMIT = (Path(__file__).parent / "alarm_commit.lua").read_bytes()
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 _encode = msgspec_json.Encoder().encode
@@ -29,6 +32,8 @@ _pack = msgpack.Encoder().encode
 WATCHER = "alarms"
 # Of the alarm log, for the history of one alarm.
 _LOOKED_AT = 20_000
+# So many names are looked for in the bytes; with more, decoding is cheaper.
+_SOUGHT_MAX = 3
 
 
 class Changed(Struct, frozen=True):
@@ -97,6 +102,41 @@ class AlarmStore:
         `keep_s` is how far the streams of events go back. Sent again after StoreDown a commit with `remembered` is
         written once. Raises StoreFenced where another process has become the owner.
         """
+        # What was stored in other words: by a newer version, or unreadable.
+        stored: dict[str, str] = {}
+        while True:
+            others = self._commit(commit, stored, keep_s)
+            differ = self._in_other_words(commit, others)
+            if not differ.keys() - stored.keys():
+                return others
+            stored |= differ
+
+    def _in_other_words(self, commit: AlarmCommit, others: Others) -> dict[str, str]:
+        """Of what was found changed: the stored JSON of those that are what they were taken for, or nothing at all.
+
+        One record that this version writes in other words, or cannot read, must not hold up all the others.
+        """
+        befores: dict[str, Alarm | Incident | None] = {one.id: one.before for one in commit.alarms}
+        befores |= {one.after.id: one.before for one in commit.incidents}
+        found: dict[str, str] = {}
+        places: list[tuple[str, list[str], Callable[[bytes], Any]]] = [
+            (self.keys.alarms(), others.alarms, _decode_alarm),
+            (self.keys.incidents(), others.incidents, _decode_incident),
+        ]
+        for key, names, decode in places:
+            for name in names:
+                raw = self.link.run(lambda client, key=key, name=name: client.hget(key, name))  # type: ignore[misc]
+                if raw is None:
+                    continue
+                known = self._read(decode, raw, name)
+                if known is None:
+                    log.error("unreadable_overwritten", id=name, stored=raw[:500])
+                elif _json(known) != _json(befores[name]):
+                    continue
+                found[name] = raw.decode(errors="replace")
+        return found
+
+    def _commit(self, commit: AlarmCommit, stored: Mapping[str, str], keep_s: float) -> Others:
         keys, remembered = self.keys, commit.remembered
         cursors: list[Any] = []
         fields: list[Any] = []
@@ -105,9 +145,12 @@ class AlarmStore:
             fields = [word for name, value in remembered.fields.items() for word in (name, value.decode())]
         receivers = list(dict.fromkeys(notice.receiver for notice in commit.notices))
         header = (
-            [(one.id, _json(one.before), _json(one.after)) for one in commit.alarms],
+            [(one.id, stored.get(one.id) or _json(one.before), _json(one.after)) for one in commit.alarms],
             [_encode(one).decode() for one in commit.transitions],
-            [(one.after.id, _json(one.before), _json(one.after)) for one in commit.incidents],
+            [
+                (one.after.id, stored.get(one.after.id) or _json(one.before), _json(one.after))
+                for one in commit.incidents
+            ],
             [_encode(one).decode() for one in commit.entries],
             cursors,
             fields,
@@ -155,7 +198,8 @@ class AlarmStore:
     def newest_transitions(self, alarms: Set[str]) -> list[Transition]:
         """What happened to these alarms, newest first, among the newest transitions of all."""
         found = self.link.run(lambda client: client.xrevrange(self.keys.alarm_log(), count=_LOOKED_AT))
-        read = [self._read(_decode_transition, fields[b"transition"], "transition") for _, fields in found]
+        values = _holding((fields[b"transition"] for _, fields in found), alarms)
+        read = [self._read(_decode_transition, value, "transition") for value in values]
         return [one for one in read if one is not None and one.alarm in alarms]
 
     # --- incidents --------------------------------------------------------------------------
@@ -181,7 +225,8 @@ class AlarmStore:
     def newest_entries(self, incidents: Set[str]) -> list[IncidentEntry]:
         """The timelines of these incidents, newest line first, among the newest lines of all."""
         found = self.link.run(lambda client: client.xrevrange(self.keys.incident_log(), count=_LOOKED_AT))
-        read = [self._read(_decode_entry, fields[b"entry"], "incident's entry") for _, fields in found]
+        values = _holding((fields[b"entry"] for _, fields in found), incidents)
+        read = [self._read(_decode_entry, value, "incident's entry") for value in values]
         return [one for one in read if one is not None and one.incident in incidents]
 
     def _tip(self, stream: str) -> str:
@@ -216,6 +261,14 @@ class AlarmStore:
             if name.startswith(b"cursor:")
         }
         return cursors, {name.decode(): value for name, value in memory.items()}
+
+
+def _holding(values: Iterable[bytes], wanted: Set[str]) -> Iterable[bytes]:
+    """Of encoded values those that may speak of what is wanted: to look for its bytes is cheaper than to decode."""
+    if len(wanted) > _SOUGHT_MAX:
+        return values
+    sought = [_encode(one) for one in wanted]  # as it stands there: quoted and escaped
+    return (value for value in values if any(one in value for one in sought))
 
 
 def _json(value: Alarm | Incident | None) -> str:

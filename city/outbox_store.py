@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -75,6 +75,14 @@ class OutboxStore:
                 pipe.xlen(self.keys.outbox(receiver))
 
         return dict(zip(receivers, self.link.together(fill), strict=True))
+
+    def outbox_left(self, receivers: Collection[str]) -> dict[str, int]:
+        """How many notices wait for others than these, by receiver; a walk over the keys of the store."""
+        prefix = self.keys.outbox("")
+        found = self.link.run(lambda client: set(client.scan_iter(match=f"{prefix}*", count=1000)))
+        names = {key.decode().removeprefix(prefix) for key in found}
+        waiting = self.outbox_waiting(sorted(names - set(receivers)))
+        return {name: count for name, count in waiting.items() if count}
 
     def alarm_log_tip(self) -> str:
         """The id of the newest entry of the alarm log."""

@@ -8,12 +8,32 @@ from fastapi import Query
 from fastapi.responses import Response
 from msgspec import Struct, to_builtins
 from msgspec import json as msgspec_json
+from pydantic import AfterValidator, Field, StringConstraints
 
 from city.rfc3339 import rfc3339
 
-__all__ = ["Cursor", "Json", "Limit", "as_json", "json_answer", "rfc3339"]
+__all__ = ["ID_MAX", "By", "Cursor", "Json", "Limit", "as_json", "json_answer", "rfc3339"]
+
+# Letters of an alarm's id: a rule's name and what it watches, which may be two names of the field.
+ID_MAX = 400
+
+
+def _named_person(by: str) -> str:
+    # Python's idea of white space, not a pattern's: what strip() leaves is what is written down.
+    by = by.strip()
+    if not by:
+        raise ValueError("a name has a letter at least")
+    return by
+
 
 Json = dict[str, Any]
+# Who does it: without the white space around it, and not empty then.
+By = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=80),
+    AfterValidator(_named_person),
+    Field(description="who does it"),
+]
 Limit = Annotated[int, Query(ge=1, le=2000, description="Entries a page")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 

@@ -19,7 +19,7 @@ from analysis.alarm_states import NotAllowed
 from city.alarms import Act, Action, Alarm
 from city.config import Config
 from city.store import StoreDown, now_ms
-from dashboard.answers import Cursor, Limit, json_answer, rfc3339
+from dashboard.answers import ID_MAX, By, Cursor, Limit, json_answer, rfc3339
 from dashboard.operators import ChangedMeanwhile, UnknownAlarm, operate
 from dashboard.problems import Problem
 from dashboard.screen import Screen
@@ -27,7 +27,7 @@ from dashboard.screen import Screen
 __all__ = ["add_routes", "alarm_json", "transition_json"]
 
 T = TypeVar("T")
-AlarmId = Annotated[str, Path(max_length=300, description="`<rule>:<key>`")]
+AlarmId = Annotated[str, Path(max_length=ID_MAX, description="`<rule>:<key>`")]
 # What a path's last word asks for.
 _ACTIONS = {
     "acknowledge": Action.ACKNOWLEDGE,
@@ -51,7 +51,7 @@ class Doing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Annotated[int, Field(ge=0, description="of the alarm that was seen")]
-    by: Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S", description="who does it")]
+    by: By
     reason: Annotated[str, Field(max_length=500)] = ""
     for_s: Annotated[int | None, Field(gt=0, le=_SHELVE_MAX_S, description="how long a hold lasts")] = None
     text: Annotated[str, Field(max_length=2000, description="the comment, or who is assigned")] = ""
@@ -95,7 +95,7 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
         act = Act(
             action=_ACTIONS[verb],
             at_ms=now,
-            by=doing.by.strip(),
+            by=doing.by,
             reason=doing.reason.strip(),
             until_ms=None if doing.for_s is None else now + doing.for_s * 1000,
             text=doing.text.strip(),

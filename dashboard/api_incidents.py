@@ -26,7 +26,7 @@ from city.config import Config
 from city.events import Case
 from city.incidents import Deed, Incident
 from city.store import Store, StoreDown, now_ms
-from dashboard.answers import Cursor, Json, Limit, json_answer, rfc3339
+from dashboard.answers import ID_MAX, By, Cursor, Json, Limit, json_answer, rfc3339
 from dashboard.api_alarms import alarm_json, transition_json
 from dashboard.frames import UNSEEN
 from dashboard.incident_deeds import IncidentChanged, IncidentDesk, UnknownIncident
@@ -35,8 +35,7 @@ from dashboard.screen import Screen
 
 T = TypeVar("T")
 IncidentId = Annotated[str, Path(max_length=40, description="`<date>-<number>`")]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S", description="who does it")]
-AlarmIds = Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=500, description="ids of alarms")]
+AlarmIds = Annotated[list[Annotated[str, Field(max_length=ID_MAX)]], Field(max_length=500, description="ids of alarms")]
 Title = Annotated[str, Field(max_length=200)]
 # What a path's last word asks for; the others are not done to the incident alone.
 _DEEDS = {
@@ -68,7 +67,7 @@ class IncidentDoing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Annotated[int, Field(ge=0, description="of the incident that was seen")]
-    by: Name
+    by: By
     text: Annotated[str, Field(max_length=2000, description="the status, priority, title, assignee, comment …")] = ""
     reason: Annotated[str, Field(max_length=500)] = ""
     force: Annotated[bool, Field(description="close it although alarms stand; needs a reason")] = False
@@ -85,7 +84,7 @@ class IncidentMaking(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: Name
+    by: By
     title: Title = ""
     alarms: AlarmIds = []
 
@@ -143,7 +142,7 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
     @server.post("/api/v1/incidents", tags=["incidents"], summary="A new incident")
     async def create(request: Request, making: Annotated[IncidentMaking, Body()]) -> Response:
         _only_json(request)
-        act = IncidentAct(deed=Deed.OPEN, at_ms=now_ms(), by=making.by.strip(), text=making.title.strip())
+        act = IncidentAct(deed=Deed.OPEN, at_ms=now_ms(), by=making.by, text=making.title.strip())
         taken = set(screen.state.incidents)
         made = await _try("", lambda: desk.create(making.alarms, act, taken))
         return json_answer({"as_of": rfc3339(now_ms()), **incident_json(made, ())})
@@ -155,7 +154,7 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
         request: Request, incident_id: IncidentId, verb: Verb, doing: Annotated[IncidentDoing, Body()]
     ) -> Response:
         _only_json(request)
-        now, by = now_ms(), doing.by.strip()
+        now, by = now_ms(), doing.by
         act = IncidentAct(
             deed=_DEEDS[verb],
             at_ms=now,

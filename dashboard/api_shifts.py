@@ -16,13 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from city.shifts import Handover, Pending
 from city.store import StoreDown, now_ms
-from dashboard.answers import Json, as_json, json_answer, rfc3339
+from dashboard.answers import By, Json, as_json, json_answer, rfc3339
 from dashboard.problems import Problem
 from dashboard.screen import Screen
 from dashboard.shift_desk import CannotSign, Look, ShiftDesk, SignedMeanwhile, seen
 
 T = TypeVar("T")
-By = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), Field(description="who")]
 Version = Annotated[int, Field(ge=0, description="of the shift that was seen")]
 
 
@@ -80,7 +79,7 @@ def add_routes(server: FastAPI, screen: Screen, desk: ShiftDesk) -> None:
     @server.get("/api/v1/shifts", tags=["shifts"], summary="Hand-overs that both have signed, newest first")
     async def earlier(
         limit: Annotated[int, Query(ge=1, le=500, description="Entries a page")] = 50,
-        cursor: Annotated[int | None, Query(ge=1, description="`next` of the page before")] = None,
+        cursor: Annotated[int | None, Query(ge=1, le=10**9, description="`next` of the page before")] = None,
     ) -> Response:
         found = await _ask(lambda: desk.earlier(limit=limit + 1, before=cursor))
         following = found[limit - 1].number if len(found) > limit else None

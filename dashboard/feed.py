@@ -53,7 +53,7 @@ class CityState:
 
     picture: Picture = field(default_factory=Picture)
     alarms: dict[str, Alarm] = field(default_factory=dict)
-    incidents: dict[str, Incident] = field(default_factory=dict)  # open, or closed not long ago
+    incidents: dict[str, Incident] = field(default_factory=dict)  # open, closed not long ago, or owing
     rates: FeedRates = field(default_factory=FeedRates)
     workers: WorkerLooks = field(default_factory=WorkerLooks)
     rejects_kept: RejectsKept | None = None  # None until the store was asked
@@ -281,10 +281,21 @@ class Feed:
 
 
 def forgotten_incidents(incidents: Mapping[str, Incident], keep_after_ms: int) -> list[str]:
-    """Incidents that closed before then, but for those whose alarms are in one that is still open."""
-    old = [name for name, one in incidents.items() if one.closed_ms is not None and one.closed_ms < keep_after_ms]
+    """Incidents that closed before then, but for those whose alarms are in one that is still open.
+
+    One whose promise is not kept yet stays too: the next shift is told of it.
+    """
+    old = [
+        name
+        for name, one in incidents.items()
+        if one.closed_ms is not None and one.closed_ms < keep_after_ms and not _owes(one)
+    ]
     kept = {name for name in old if (found := home(name, incidents)) is not None and found.open}
     return [name for name in old if name not in kept]
+
+
+def _owes(one: Incident) -> bool:
+    return one.merged_into is None and any(promise.kept_ms is None for promise in one.promises)
 
 
 def _read_samples(store: Store, since_ms: int) -> list[tuple[int, KpiSample]]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from analysis.handover import summarise
 from city.alarms import Alarm
 from city.config import Config
+from city.incidents import Incident
 from city.shifts import FeedTrouble, Handover, HandoverHead, LogLine, Pending, Shift, Summary
 from city.store import Store, now_ms
 from dashboard.load_reader import LoadReader
@@ -35,6 +36,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Of the live state, what a summary is made from."""
 
     alarms: Sequence[Alarm]
+    incidents: Sequence[Incident]
     feeds: Sequence[FeedTrouble]
 
 
@@ -57,7 +59,8 @@ def seen(screen: Screen) -> Seen:
         if silent or (line.completeness is not None and line.completeness < _COMPLETE):
             state = "silent" if silent else "incomplete"
             feeds.append(FeedTrouble(feed=line.feed, state=state, age_s=line.age_s, completeness=line.completeness))
-    return Seen(alarms=tuple(screen.state.alarms.values()), feeds=feeds)
+    state = screen.state
+    return Seen(alarms=tuple(state.alarms.values()), incidents=tuple(state.incidents.values()), feeds=feeds)
 
 
 class ShiftDesk:
@@ -164,7 +167,7 @@ class ShiftDesk:
             since_ms=since_ms,
             now_ms=now,
             alarms=live.alarms,
-            incidents=self._store.incidents(),
+            incidents=live.incidents,
             feeds=live.feeds,
             load=self._load.report(now - since_ms),
         )

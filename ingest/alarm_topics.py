@@ -130,9 +130,7 @@ class AlarmTopics:
         """The newest of each alarm."""
         newest = {alarm.id: alarm for alarm in alarms}
         announced = {name: alarm for name, alarm in newest.items() if alarm.announced}
-        if not announced.keys() <= self._published:
-            self._published.update(announced)
-            self._save()
+        self._save(self._published | announced.keys())
         for some in _chunks(announced.values()):
             self._publisher.publish([(topic_of(self._city, one.id), _encode(alarm_json(one))) for one in some])
         self._empty(self._published & newest.keys() - announced.keys())
@@ -142,8 +140,7 @@ class AlarmTopics:
             return
         for some in _chunks(sorted(names)):
             self._publisher.publish([(topic_of(self._city, name), b"") for name in some])
-        self._published -= names
-        self._save()
+        self._save(self._published - names)
 
     def _read(self) -> set[str]:
         _, state = self._store.checkpoint(CHECKPOINT)
@@ -153,8 +150,11 @@ class AlarmTopics:
             log.warning("state_not_understood", worker=CHECKPOINT, error=str(error))
             return set()
 
-    def _save(self) -> None:
-        self._store.save_checkpoint(CHECKPOINT, {}, _encode(Published(tuple(sorted(self._published)))))
+    def _save(self, published: set[str]) -> None:
+        """Know another list when the store has it: before, it is not safe that anybody would empty these topics."""
+        if published != self._published:
+            self._store.save_checkpoint(CHECKPOINT, {}, _encode(Published(tuple(sorted(published)))))
+            self._published = published
 
 
 def _chunks(values: Iterable[T]) -> Iterator[list[T]]:

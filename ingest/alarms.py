@@ -164,8 +164,10 @@ class AlarmWorker:
             if not others:
                 break
             # An operator was first: what happened is said again of the alarm, or the incident, as it is now.
-            detection.book.rebase({name: self._store.alarm(name) for name in others.alarms})
-            detection.incidents.rebase({name: self._store.incident(name) for name in others.incidents})
+            detection.rebase(
+                {name: self._store.alarm(name) for name in others.alarms},
+                {name: self._store.incident(name) for name in others.incidents},
+            )
         else:
             log.warning("alarms_contended", alarms=len(others.alarms), incidents=len(others.incidents))
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,13 +17,14 @@ from typing import Protocol
 import structlog
 from msgspec import Struct
 
+from city.link import StoreRefused
 from city.notices import Notice, Sending
 from city.outbox_store import Queued
 from city.store import StoreDown, now_ms
 
 log = structlog.get_logger()
 
-# A message that a receiver calls wrong is put aside after so many tries: some servers say so of a fault of their own.
+# A message that a receiver calls wrong so many times running is put aside: some servers say so of a fault of their own.
 REFUSED_TRIES = 5
 _LOOK_EVERY_S = 0.2
 
@@ -63,6 +64,24 @@ class Queues(Protocol):
         """Take an entry out of its queue. With a reason it is kept beside, for a person to look at."""
 
 
+class LeftQueues(Protocol):
+    """What tells of queues that nobody empties."""
+
+    def outbox_left(self, receivers: Collection[str]) -> Mapping[str, int]:
+        """How many notices wait for others than these, by receiver."""
+
+
+def warn_of_left(store: LeftQueues, receivers: Collection[str]) -> None:
+    """Log what waits for receivers that the settings do not name any more; it is kept, should they come back."""
+    try:
+        left = store.outbox_left(receivers)
+    except (StoreDown, StoreRefused) as error:
+        log.warning("outbox_left_unknown", error=str(error))
+        return
+    for name, waiting in sorted(left.items()):
+        log.warning("outbox_without_receiver", receiver=name, waiting=waiting)
+
+
 class ReceiverState(Struct, frozen=True, kw_only=True):
     """How one receiver does."""
 
@@ -77,6 +96,7 @@ class _Receiver:
     name: str
     sender: Sender
     tries: int = 0
+    refusals: int = 0  # of the oldest message, one after another
     next_ms: int = 0
     failing_since_ms: int | None = None
     error: str = ""
@@ -130,7 +150,7 @@ class Outbox:
         ready = [
             one
             for one in self._receivers.values()
-            if one.under_way is None and not one.stopped and one.next_ms <= at_ms
+            if one.under_way is None and not one.stopped and self._due(one, at_ms)
         ]
         if free <= 0 or not ready:
             return
@@ -150,6 +170,10 @@ class Outbox:
             for one in self._receivers.values()
         }
 
+    def _due(self, receiver: _Receiver, at_ms: int) -> bool:
+        # No pause is longer than the longest: one that is was made before the clock was set back.
+        return not 0 < receiver.next_ms - at_ms <= 1000 * self._settings.retry_max_s
+
     def _ended(self, receiver: _Receiver, future: Future[None], at_ms: int) -> None:
         queued, receiver.under_way = receiver.under_way, None
         problem = future.exception()
@@ -161,11 +185,13 @@ class Outbox:
                 away_s = (at_ms - receiver.failing_since_ms) / 1000
                 log.info("receiver_back", receiver=receiver.name, away_s=round(away_s, 1), tries=receiver.tries)
             receiver.tries, receiver.next_ms, receiver.failing_since_ms, receiver.error = 0, 0, None, ""
+            receiver.refusals = 0
             return
         self._failed(receiver, queued, problem, at_ms)
 
     def _failed(self, receiver: _Receiver, queued: Queued, problem: BaseException, at_ms: int) -> None:
         receiver.tries += 1
+        receiver.refusals = receiver.refusals + 1 if isinstance(problem, Refused) else 0
         receiver.error = problem.reason if isinstance(problem, NotSent) else repr(problem)
         if receiver.failing_since_ms is None:
             receiver.failing_since_ms = at_ms
@@ -175,10 +201,10 @@ class Outbox:
         if isinstance(problem, Stopped):
             receiver.stopped = receiver.error
             log.error("receiver_stopped", receiver=receiver.name, error=receiver.error)
-        elif isinstance(problem, Refused) and receiver.tries >= REFUSED_TRIES:
+        elif receiver.refusals >= REFUSED_TRIES:
             log.error("notice_refused", receiver=receiver.name, notice=queued.notice.id, error=receiver.error)
             receiver.to_drop = (queued.entry, receiver.error)
-            receiver.tries, receiver.next_ms = 0, 0
+            receiver.tries, receiver.refusals, receiver.next_ms = 0, 0, 0
         else:
             asked_s = problem.after_s if isinstance(problem, NotSent) else None
             receiver.next_ms = at_ms + round(1000 * pause_s(receiver.tries, self._settings, self._chance(), asked_s))

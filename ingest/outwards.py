@@ -14,7 +14,7 @@ from city.areas import load_areas
 from city.config import Config
 from city.store import Store
 from ingest.alarm_topics import AlarmTopics, publisher_of
-from ingest.outbox import Outbox
+from ingest.outbox import Outbox, warn_of_left
 from ingest.receivers import senders_of
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ class Outwards:
         work: dict[str, Callable[[Store], None]] = {}
         if config.notices.receivers:
             self._senders = senders_of(config, load_areas(config.city_dir))
-            work["outbox"] = self._outbox
+        work["outbox"] = self._outbox
         if config.mqtt.url != _EMBEDDED:
             work["alarm_topics"] = self._topics
         elif config.notices.mqtt:
@@ -67,7 +67,9 @@ class Outwards:
             store.close()
 
     def _outbox(self, store: Store) -> None:
-        Outbox(store, self._senders, self._config.notices.sending).run(self._stop)
+        warn_of_left(store, self._senders)
+        if self._senders:
+            Outbox(store, self._senders, self._config.notices.sending).run(self._stop)
 
     def _topics(self, store: Store) -> None:
         config = self._config

@@ -17,4 +17,10 @@ def _apart(seen: Seen, rule: Bunching) -> bool:
     return seen.share >= rule.share_clear
 
 
-DETECTOR = detector(RULE, _too_close, _apart, min)
+def _recent(last_s: float, of_hour_s: float) -> float:
+    """Who bunches does so within what goes now, whatever usually goes at this hour."""
+    del of_hour_s
+    return last_s
+
+
+DETECTOR = detector(RULE, _too_close, _apart, _recent)

@@ -30,6 +30,7 @@ from analysis.detectors.fuel_level import (
     shaken,
     steady,
     take,
+    untaught,
 )
 from analysis.detectors.spell import vehicle_key
 from analysis.geometry import distance_m
@@ -48,6 +49,8 @@ LEFT_SLOWER = 1.5
 LEFT_WITHIN_MS = 30_000
 # The last word about motion is worth nothing after so long.
 MOTION_FORGOTTEN_MS = 300_000
+# Nobody draws a tank in less.
+STANDS_MIN_MS = 60_000
 # Who stands so far from where it stood has driven in between.
 ELSEWHERE_M = 150.0
 ROUNDING_L = 0.01
@@ -106,16 +109,25 @@ def motion(state: FuelState, position: VehiclePosition, rule: FuelDrop) -> FuelS
     if speed_mps is None:
         return _motion_by_place(state, position, rule)
     if speed_mps <= rule.standing_speed_mps:
-        if state.moving is False and not _elsewhere(state, position):
+        if state.moving is False and (way_m := _shift_m(state, position)) <= ELSEWHERE_M:
+            if way_m > MOVED_M and not state.away:
+                # It crept on: a loss seen only here must not be held against the level there.
+                here = (position.measured_ms, position.lat, position.lon)
+                away = _suspected(state, rule)
+                return replace(state, anchor=here, away=away, driven_readings=int(away))
             return replace(state, twitched=False) if state.twitched else state
         return _stop(state, position, position.measured_ms, rule)
     if state.moving:
         return state
     if state.moving is False and not state.twitched and speed_mps <= TWITCH * rule.standing_speed_mps:
         return replace(state, twitched=True)
-    # A reading from after it left was taken on the road, whatever the last position before it said.
-    on_road = state.moving is False and not state.away and _left_ms(state, position, speed_mps) < state.seen_ms
-    return replace(state, moving=True, twitched=False, driven_readings=1 if on_road else state.driven_readings)
+    driven = state.driven_readings
+    if state.moving is False and not state.away:
+        if position.measured_ms - state.stopped_ms < STANDS_MIN_MS:
+            driven = rule.confirm_readings  # what a reading at such a stop saw is slosh
+        elif _left_ms(state, position, speed_mps) < state.seen_ms:
+            driven = 1  # that reading was taken on the road, whatever the last position before it said
+    return replace(state, moving=True, twitched=False, driven_readings=driven)
 
 
 def read(
@@ -156,6 +168,8 @@ def read(
         # Who stands where it stood before the gap has not burned it.
         over_gaps=known and state.moving is False,
     )
+    if state.driven_readings:
+        gauge = untaught(gauge, _gauge(state, reading))
     if state.moving:
         gauge = shaken(gauge, SURELY_FILLED_L / litres)
     if (state.moving or state.away) and state.driven_readings >= confirm:
@@ -226,13 +240,12 @@ def _stop(state: FuelState, position: VehiclePosition | None, at_ms: int, rule: 
         away = away or (state.anchor is not None and _way_m(state.anchor, position) > MOVED_M)
         state = replace(state, anchor=(at_ms, position.lat, position.lon))
     confirm = rule.confirm_readings
-    suspected = state.driven_readings < confirm and (
-        _sunken_l(state.litres, 1.0) >= rule.drop_min_l
-        or _sunken_l(state.percents, (state.capacity_l or 0) / 100) >= rule.drop_min_l
-    )
+    suspected = state.driven_readings < confirm and _suspected(state, rule)
     if suspected or state.moving is None:
         # A loss at the last stop is not confirmed yet; or this is no stop, only the first word of one.
-        readings = state.driven_readings if away and suspected else 0
+        # Who stands elsewhere and was not seen to drive there may have been read on its way.
+        unseen = state.moving is False
+        readings = max(state.driven_readings, unseen) if away and suspected else 0
         return replace(state, moving=False, twitched=False, driven_readings=readings, away=away and suspected)
     return replace(
         state,
@@ -243,6 +256,14 @@ def _stop(state: FuelState, position: VehiclePosition | None, at_ms: int, rule: 
         stopped_ms=at_ms,
         litres=restart(state.litres, confirm=confirm, road=True),
         percents=restart(state.percents, confirm=confirm, road=True),
+    )
+
+
+def _suspected(state: FuelState, rule: FuelDrop) -> bool:
+    """Whether the newest reading sees a loss."""
+    return (
+        _sunken_l(state.litres, 1.0) >= rule.drop_min_l
+        or _sunken_l(state.percents, (state.capacity_l or 0) / 100) >= rule.drop_min_l
     )
 
 
@@ -279,11 +300,11 @@ def _way_m(anchor: tuple[int, float, float], position: VehiclePosition) -> float
     return distance_m(anchor[1], anchor[2], position.lat, position.lon)
 
 
-def _elsewhere(state: FuelState, position: VehiclePosition) -> bool:
-    """Whether it stands far from where it stood: it drove there unheard."""
+def _shift_m(state: FuelState, position: VehiclePosition) -> float:
+    """Metres from where it came to stand; far away is where it drove unheard."""
     if state.anchor is None or (state.anchor[1] == position.lat and state.anchor[2] == position.lon):
-        return False
-    return _way_m(state.anchor, position) > ELSEWHERE_M
+        return 0.0
+    return _way_m(state.anchor, position)
 
 
 def _gauge(state: FuelState, reading: FuelReading) -> Gauge:

@@ -101,6 +101,8 @@ def take(
         value = _median(before) if len(before) == confirm else steady(before)
         if _median(now) - value >= needed(gauge, fills, level.ms):
             peaks, filled_ms = (), level.ms
+            # The rest of a refuel must not pass for a rise that falls back when fuel is drawn.
+            gauge = replace(gauge, low=None, bump=0.0)
         elif (over_gaps or not _has_gap((*before, now[0]), window_ms)) and _settled(before, filled_ms):
             peaks = _with_peak(peaks, Level(before[-1].ms, value), window_ms // PIECES)
     gauge = replace(gauge, recent=recent, peaks=peaks, readings=min(gauge.readings + 1, LEARNING), filled_ms=filled_ms)
@@ -149,6 +151,19 @@ def drove(gauge: Gauge, before: Gauge) -> Gauge:
         before, recent=gauge.recent, peaks=(), readings=gauge.readings, road=gauge.road, road_ms=gauge.road_ms
     )
     return replace(known, dip=0.0, low=None, bump=0.0)
+
+
+def untaught(gauge: Gauge, before: Gauge) -> Gauge:
+    """The gauge after a reading on the road that may still confirm a loss: it teaches nothing of slosh at rest."""
+    return replace(
+        gauge,
+        swing=before.swing,
+        swung_ms=before.swung_ms,
+        dip=before.dip,
+        dip_level=before.dip_level,
+        low=before.low,
+        bump=before.bump,
+    )
 
 
 def shaken(gauge: Gauge, most: float) -> Gauge:

@@ -129,9 +129,13 @@ def _by_hour(state: HeadwayState, seen: Seen, usual_of: Callable[[float, float],
     days = min(2, usual.days + (day != usual.day))
     learnt = Usual(round(usual.mean_s + (headway_s - usual.mean_s) / count, 1), count, day, days)
     state = replace(state, hours=state.hours | {hour: learnt})
-    if usual.count < HOUR_KNOWN or days < 2:
-        return state, seen
-    return state, replace(seen, usual_s=usual_of(seen.usual_s, usual.mean_s))
+    # Services change within an hour: what is usual in the next one is no surprise either.
+    known = [
+        one.mean_s
+        for one in (learnt, state.hours.get((hour + 1) % DAY_HOURS, Usual()))
+        if one.count >= HOUR_KNOWN and one.days + (one.day != day) >= 2
+    ]
+    return state, replace(seen, usual_s=usual_of(seen.usual_s, max(known))) if known else seen
 
 
 def _more(

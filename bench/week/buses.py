@@ -27,7 +27,7 @@ BEFALLS = (
     ("silent", 0.005),
     ("tunnel", 0.03),
 )
-THEFT_A_DAY = 0.16  # of a vehicle that is robbed at all
+THEFT_A_DAY = 0.3  # of a vehicle that is robbed at all
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,8 @@ class Bus:
                 self.mutes.append((from_s, from_s + lasts_s))
                 if kind == "silent":
                     self._true("vehicle_silent", from_s, from_s + lasts_s)
+                if lasts_s > 90:
+                    self._unseen(trip, from_s, from_s + lasts_s)
         muted = [one for one in self.mutes if one[0] < end_s and one[1] > begin_s and one[1] - one[0] > 240]
         if trip.shift is not None and abs(trip.shift[2]) > 200:
             from_s, to_s = trip.time_at(trip.shift[0]), trip.time_at(trip.shift[1])
@@ -242,6 +244,12 @@ class Bus:
             from_s, to_s = trip.sped[0][0], trip.sped[-1][1]
             clear = to_s - from_s >= 60 and self.tells_speed and not _meet(muted, from_s, to_s)
             self._true("overspeed", from_s, to_s, must=clear, slack_s=120)
+
+    def _unseen(self, trip: Trip, from_s: float, to_s: float) -> None:
+        """Without a timetable a bus that is not heard is a gap: nobody can tell it from one that is not there."""
+        track = trip.track
+        key, slack_s = f"{track.route}|{track.direction}", 3 * self.service.headway_s
+        self.truths.add(Truth(rule="gap", key=key, start_s=from_s, end_s=to_s, must=False, slack_s=slack_s))
 
     def _true(
         self, rule: str, start_s: float, end_s: float, *, must: bool = True, label: str = "", slack_s: float = 900.0
@@ -279,8 +287,10 @@ class Bus:
         # A gauge that is out then tells of nothing, or only afterwards.
         apart = [one for one in self.tank.dropouts if one[0] > end_s + HOUR_S or one[1] < begin_s - HOUR_S]
         self.tank.dropouts = apart
+        # What was stolen looks like burned for as long as it takes to drive 200 km.
+        self._true("excessive_use", begin_s, end_s, must=False, slack_s=2 * DAY_S)
         pace = "slow" if litres / lasts_s < 0.1 else "fast"
-        self._true("fuel_drop", begin_s, end_s, label=f"{litres:.0f} l|{where}|{pace}", slack_s=1800)
+        self._true("fuel_drop", begin_s, end_s, label=f"{litres:.0f} l|{where}|{pace}", slack_s=3600)
 
     def _evening(self, in_s: float, end_s: float, robbed: bool) -> None:
         """At the depot: the engine runs on, now and then for too long; a low tank is filled."""

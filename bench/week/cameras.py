@@ -156,8 +156,8 @@ class Camera:
 
     def _status(self, at_s: float, *, online: bool) -> CameraStatus:
         return CameraStatus(
-            measured_ms=ms(at_s), received_ms=ms(at_s) + 300, camera_id=self.camera_id, online=online, lat=41.3, lon=69.28,
-            district="1726269", mahalla=None,
+            measured_ms=ms(at_s), received_ms=ms(at_s) + 300, camera_id=self.camera_id, online=online, lat=41.3,
+            lon=69.28, district="1726269", mahalla=None,
         )  # fmt: skip
 
 

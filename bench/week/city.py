@@ -26,7 +26,8 @@ BUSES, ROUTES, CAMERAS = 120, 12, 60
 HOURS = 24
 # Truths that need a feed, by the first word of their rule.
 NEEDS = {
-    "vehicle/position": ("bunching", "gap", "overspeed", "off_route", "long_stop", "geofence", "schedule_deviation", "idling"),
+    "vehicle/position": ("bunching", "gap", "overspeed", "off_route", "long_stop", "geofence", "schedule_deviation",
+                         "idling"),
     "vehicle/passengers": ("overload",),
     "vehicle/fuel": ("fuel_drop", "refuel"),
     "camera/event": ("camera_alert", "camera_frozen", "camera_storm"),

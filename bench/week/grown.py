@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -25,6 +26,12 @@ LOAD_FOR_S, LOAD_FOR_MAYBE_S = 400.0, 180.0
 PLANTED_WITHIN_S = 7_200.0
 
 
+class Fits(Protocol):
+    """Whether a headway is out of order."""
+
+    def __call__(self, one: Passed, *, clear: bool) -> bool: ...
+
+
 class Passed(Struct, frozen=True):
     """A bus at a stop behind another."""
 
@@ -36,19 +43,19 @@ class Passed(Struct, frozen=True):
 
 def headways(route: str, direction: int, visits: Iterable[Visit], delays: Sequence[float], truths: TruthBook) -> None:
     """Bunching and gaps of a line; `delays` are the seconds at which its buses were held up by what was planted."""
-    behind: dict[tuple[str, str, int], list[Passed]] = {}
+    behind: dict[tuple[str, str, float], list[Passed]] = {}
     by_stop = sorted(visits, key=lambda one: (one.stop, one.at_s))
     for stop, there in groupby(by_stop, key=lambda one: one.stop):
         for leader, follower in pairwise(there):
             scheduled_s = follower.scheduled_s - leader.scheduled_s
             headway_s = follower.at_s - leader.at_s
-            if leader.vehicle_id == follower.vehicle_id or abs(scheduled_s) > 3_600:
+            # Who overtook is held against the same distance the other way round.
+            scheduled_s = abs(scheduled_s)
+            if leader.vehicle_id == follower.vehicle_id or not 60 < scheduled_s <= 3_600:
                 continue
-            # Who overtook is bunched as closely as one can be.
-            share = headway_s / scheduled_s if scheduled_s > 60 else 0.0
-            trip = round(min(leader.scheduled_s, follower.scheduled_s) / 7_200)
+            share = headway_s / scheduled_s
             passed = Passed(stop, follower.at_s, share, headway_s - scheduled_s)
-            behind.setdefault((leader.vehicle_id, follower.vehicle_id, trip), []).append(passed)
+            behind.setdefault((leader.vehicle_id, follower.vehicle_id, follower.trip_s), []).append(passed)
     for passes in behind.values():
         for rule, fits in (("bunching", _bunched), ("gap", _apart)):
             for span, clear in _spans(passes, fits):
@@ -77,15 +84,14 @@ def _apart(one: Passed, *, clear: bool) -> bool:
     return one.share > least and one.longer_s > longer_s
 
 
-def _spans(passes: list[Passed], fits: object) -> Iterator[tuple[list[Passed], bool]]:
+def _spans(passes: list[Passed], fits: Fits) -> Iterator[tuple[list[Passed], bool]]:
     """Stretches of stops that may be told of, and whether they must be."""
-    for maybe, group in groupby(passes, key=lambda one: fits(one, clear=False)):  # type: ignore[operator]
+    for maybe, group in groupby(passes, key=lambda one: fits(one, clear=False)):
         span = list(group)
         if not maybe or len(span) < STOPS_MAYBE:
             continue
-        longest = max((len(list(some)) for clear, some in groupby(span, key=lambda one: fits(one, clear=True)) if clear),  # type: ignore[operator]
-                      default=0)  # fmt: skip
-        yield span, longest >= STOPS
+        clears = [(clear, len(list(some))) for clear, some in groupby(span, key=lambda one: fits(one, clear=True))]
+        yield span, max((stops for clear, stops in clears if clear), default=0) >= STOPS
 
 
 def delays(vehicle_id: str, visits: list[Visit], truths: TruthBook) -> None:

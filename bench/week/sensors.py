@@ -30,7 +30,7 @@ KINDS = (
     Kind(network="electricity", quantity="voltage", unit="V", usual=230, daily=6, noise=1.2, step=0.1, beyond=258, hover=253.6, hover_noise=2),  # noqa: E501
     Kind(network="water", quantity="pressure", unit="bar", usual=4, daily=0.3, noise=0.04, step=0.01, beyond=1.2, hover=1.95, hover_noise=0.1),  # noqa: E501
     Kind(network="gas", quantity="pressure", unit="kPa", usual=3, daily=0.2, noise=0.03, step=0.01, beyond=1.3, hover=1.78, hover_noise=0.05),  # noqa: E501
-    Kind(network="heat", quantity="temperature", unit="°C", usual=65, daily=5, noise=0.3, step=0.5, beyond=None, hover=None),
+    Kind(network="heat", quantity="temperature", unit="°C", usual=65, daily=5, noise=0.3, step=0.5, beyond=None, hover=None),  # noqa: E501
 )  # fmt: skip
 DISTRICTS = {"1726262": ("1726262001", "1726262002"), "1726264": ("1726264001", "1726264002"),
              "1726266": ("1726266001", "1726266002")}  # fmt: skip

@@ -39,7 +39,8 @@ SILENT_S = {
     "camera/status": (1300, 2400),
     "sensor/reading": (1500, 2700),
 }
-BLIPS = {"clock_skew": (6, (60, 200)), "broker_lost": (10, (3, 10)), "worker_silent": (6, (5, 20)), "store_lost": (6, (1, 6)),
+BLIPS = {"clock_skew": (6, (60, 200)), "broker_lost": (10, (3, 10)), "worker_silent": (6, (5, 20)),
+         "store_lost": (6, (1, 6)),
          "rejects_rising": (6, (600, 1500))}  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class Visit(Struct, frozen=True):
     stop: int
     at_s: float
     scheduled_s: float
+    trip_s: float = 0.0  # when its trip should have begun
 
 
 class Count(Struct, frozen=True):
@@ -96,7 +97,7 @@ class Trip:
         mood = chance.lognormvariate(0.0, 0.12)
         load = 0.0
         for stop, here_m in enumerate(stops):
-            self.visits.append(Visit(self.vehicle_id, stop, at_s, self.scheduled_s[stop]))
+            self.visits.append(Visit(self.vehicle_id, stop, at_s, self.scheduled_s[stop], self.scheduled_s[0]))
             late_s = at_s - self.scheduled_s[stop]
             load = self._load(stop / last, late_s, at_s, mood, load)
             load = self._crowded(stop, load)
@@ -164,7 +165,7 @@ class Trip:
         stands_s = chance.uniform(5, 45) if chance.random() < 0.35 else 0.0
         for one in here:
             if one.kind in ("breakdown", "jam"):
-                stands_s = one.size
+                stands_s = max(stands_s, one.size)
         if not stands_s or to_m - from_m < 60:
             return self._move(at_s, from_m, to_m, speed_mps)
         light_m = from_m + chance.uniform(0.4, 0.6) * (to_m - from_m)

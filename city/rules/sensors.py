@@ -36,7 +36,7 @@ class SensorLimit(Watched):
     low: float | None = None
     low_low: float | None = None
     deadband: NotNegative = 0  # a value must come back by so much
-    on_delay_s: NotNegative = 60
+    on_delay_s: NotNegative = 90  # longer than a minute: of a reading a minute two must see it
     off_delay_s: NotNegative = 60
 
     @model_validator(mode="after")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-import shapely
 from pydantic import Field, field_validator, model_validator
 
 from city.checked import Section
@@ -16,7 +15,7 @@ Count = Annotated[int, Field(ge=1, le=100)]
 
 class FuelDrop(Rule):
     priority: Priority = "high"
-    drop_min_l: Positive = 8
+    drop_min_l: Positive = 6  # so that of 8 litres none is missed for the gauge's trembling
     window_s: Positive = 900
     standing_speed_mps: Positive = 0.5
     confirm_readings: Count = 3
@@ -179,6 +178,8 @@ class Fence(Section):
             raise ValueError("a polygon needs three points")
         if not all(-180 <= lon <= 180 and -90 <= lat <= 90 for lon, lat in polygon):
             raise ValueError("a polygon is made of [lon, lat] pairs in degrees")
+        import shapely  # noqa: PLC0415 - heavy, and only here
+
         shape = shapely.Polygon(polygon)
         if not shape.is_valid:
             raise ValueError(f"not a polygon: {shapely.is_valid_reason(shape)}")

@@ -145,6 +145,64 @@ def test_who_saw_an_older_version_is_told_and_sees_the_new_one(city: City, watch
     assert page.locator(".incident-body").get_attribute("data-status") == "open"
 
 
+def test_what_was_typed_stays_until_it_is_written_down(city: City, watched: Watched) -> None:
+    made = watched.page.request.post(city.url("/api/v1/incidents"), data={"by": "olim", "title": "A pipe"}).json()
+    page = opened(city, watched, f"/incidents/{made['id']}?lang=en")
+    comment = page.locator("[data-form=comment] input")
+    comment.wait_for(timeout=10_000)
+    page.route("**/api/v1/incidents/*/*", lambda route: route.fulfill(status=503, json={"detail": "lost"}))
+    comment.fill("the crew has come")
+    comment.press("Enter")
+    page.locator(".alarm-said", has_text="No answer").wait_for(timeout=5_000)
+    assert comment.input_value() == "the crew has come"
+    page.locator("[data-do=title]").click()
+    title = page.locator("[data-form=title] input")
+    title.fill("A water main")
+    title.press("Enter")
+    page.wait_for_timeout(500)
+    assert title.input_value() == "A water main"
+    page.unroute("**/api/v1/incidents/*/*")
+    title.press("Enter")
+    title.wait_for(state="detached", timeout=5_000)
+    comment.press("Enter")
+    page.locator(".timeline-said", has_text="the crew has come").wait_for(timeout=5_000)
+    page.wait_for_function("document.querySelector('[data-form=comment] input').value === ''", timeout=5_000)
+
+
+def test_a_chosen_alarm_stays_chosen_while_others_come_and_is_not_sent_when_it_is_gone(
+    city: City, watched: Watched
+) -> None:
+    made = watched.page.request.post(city.url("/api/v1/incidents"), data={"by": "olim", "title": "A pipe"}).json()
+    page = opened(city, watched, f"/incidents/{made['id']}?lang=en")
+    page.locator(".incident-body").wait_for(timeout=10_000)
+    page.evaluate("""() => { window.shown = markaz.frames.alarms; window.show = (ids) => markaz.publish('alarms',
+      Object.assign({}, window.shown, {alarms: ids.map(id => ({id: 'overload:' + id, rule: 'overload', version: 1,
+        priority: 'low', state: 'unacknowledged', source_kind: 'vehicle', source_id: id, values: {}, route: null,
+        district: null, mahalla: null, active: true, raised_ms: 1}))})); }""")
+
+    def options(ids: list[str], wanted: str) -> None:
+        """The list has these; shown anew where a frame of the server came between."""
+        deadline = time.monotonic() + 5
+        while wanted not in page.locator("[data-form=join] select").inner_text():
+            assert time.monotonic() < deadline
+            page.evaluate("ids => window.show(ids)", ids)
+
+    page.evaluate("ids => window.show(ids)", ["bus-1", "bus-2"])
+    choice = page.locator("[data-form=join] select")
+    choice.wait_for(timeout=5_000)
+    options(["bus-1", "bus-2"], "bus-2")
+    choice.select_option("overload:bus-2")
+    options(["bus-3", "bus-1", "bus-2"], "bus-3")
+    assert choice.input_value() == "overload:bus-2"
+    page.evaluate("ids => window.show(ids)", ["bus-3"])
+    page.wait_for_timeout(300)
+    assert choice.input_value() == "overload:bus-2"
+    before = len(watched.requests)
+    page.locator("[data-form=join] button[type=submit]").click()
+    page.locator("[data-form=join] [role=status]", has_text="choose again").wait_for(timeout=5_000)
+    assert [one for one in watched.requests[before:] if one.endswith("/join")] == []
+
+
 def test_all_its_alarms_are_acknowledged_with_one_key(city: City, watched: Watched) -> None:
     name = incident_of(city)["id"]
     page = opened(city, watched)

@@ -204,3 +204,48 @@ def test_two_comments_of_one_millisecond_are_two(store: Store) -> None:
     assert not store.commit_alarms(written, keep_s=60)
     assert store.commit_alarms(written, keep_s=60).alarms == [RISEN.id]
     assert len(store.transitions()) == 2
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"id":"r:k","rule":"r","priority":"high","source_kind":"vehicle","source_id":"k","version":3,"colour":"red"}',
+        b'{"id":"r:k","priority":"of another version"}',
+        b"not JSON \xff",
+    ],
+)
+def test_one_odd_record_holds_up_nothing(store: Store, odd: bytes) -> None:
+    """Written by a newer version that was taken back, or broken: the others are written, and it too."""
+    store.link.run(lambda client: client.hset(store.keys.alarms(), "r:k", odd))
+    known = store.alarm("r:k")
+    after = apply(known or FRESH, Act(action=Action.RISE, at_ms=NOW))
+    written = AlarmCommit(alarms=[Changed(known, after), Changed(None, replace(RISEN, id="r:other"))])
+    others = store.commit_alarms(written, keep_s=60)
+    if odd.endswith(b"\xff"):
+        assert others.alarms == ["r:k"], "what is no text cannot be compared"
+    else:
+        assert not others
+        assert {alarm.id for alarm in store.alarms()} == {"r:k", "r:other"}
+
+
+@pytest.mark.parametrize("name", ["r:k", 'r:a "quoted" \\ name', "r:Чилонзор", "r:\x01"])
+def test_a_history_of_few_decodes_only_what_may_be_theirs(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Others are left out by their bytes, whatever letters an id has."""
+    own = replace(RISEN, id=name)
+    others = [replace(RISEN, id=f"r:other-{n}") for n in range(50)]
+    told = [transition(one, FRESH, Action.RISE) for one in (*others, own)]
+    entries = [
+        IncidentEntry(incident=one, version=1, deed=Deed.OPEN, at_ms=NOW) for one in ("20261122-001", "20261122-002")
+    ]
+    assert not store.commit_alarms(AlarmCommit(transitions=told, entries=entries), keep_s=3600)
+    decoded: list[bytes] = []
+    read = store._read
+    monkeypatch.setattr(store, "_read", lambda decode, value, what: decoded.append(value) or read(decode, value, what))
+    assert [one.alarm for one in store.newest_transitions({name})] == [name]
+    assert len(decoded) == 1
+    assert [one.incident for one in store.newest_entries({"20261122-002"})] == ["20261122-002"]
+    assert len(decoded) == 2
+    assert len(store.newest_transitions({one.id for one in others})) == 50
+    assert store.newest_transitions(set()) == []

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from analysis.alarm_states import apply, transition_of
 from city.alarm_store import AlarmCommit, Changed, ChangedIncident
 from city.alarms import Act, Action, Alarm, AlarmPriority
 from city.config import load_config
-from city.incidents import Deed, Incident, IncidentEntry, Step
+from city.incidents import Deed, Incident, IncidentEntry, Promise, Step
 from city.store import Store, now_ms
 from dashboard.app import build
 
@@ -128,8 +129,10 @@ def test_operators_work_on_an_incident_and_the_timeline_says_who_did_what(desk: 
     assert told["checklist"][0]["done_by"] == "olim"
     told = desk.post(f"/{one.id}/comment", {"version": 4, "text": "the driver was called"})
     told = desk.post(f"/{one.id}/attach", {"version": 5, "url": "https://a.example/report", "text": "report"})
-    told = desk.post(f"/{one.id}/promise", {"version": 6, "text": "a bus comes", "due_at": "2099-01-01T00:00:00+05:00"})
-    assert told["promises"][0]["due_at"] == "2098-12-31T19:00:00.000Z"
+    due = datetime.fromtimestamp(now_ms() // 1000 + 3600, UTC)
+    there = due.astimezone(timezone(timedelta(hours=5))).isoformat()
+    told = desk.post(f"/{one.id}/promise", {"version": 6, "text": "a bus comes", "due_at": there})
+    assert told["promises"][0]["due_at"] == due.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     told = desk.post(f"/{one.id}/keep-promise", {"version": 7, "number": 1})
     assert told["promises"][0]["kept_at"] is not None
     told = desk.post(f"/{one.id}/agencies", {"version": 8, "agencies": ["depot 1"]})
@@ -272,10 +275,14 @@ def test_all_alarms_of_an_incident_are_acknowledged_at_once_and_each_is_checked(
         ("attach", {"url": "javascript:alert(1)"}, 422, "http or https"),
         ("promise", {"text": "soon", "due_at": "2020-01-01T00:00:00Z"}, 422, "a time in the future"),
         ("promise", {"text": "soon", "due_at": "2099-01-01T00:00:00"}, 422, "due_at"),
+        ("promise", {"text": "late", "due_at": "2099-01-01T00:00:00Z"}, 422, "within a year"),
+        ("promise", {"text": "late", "due_at": "9999-12-31T23:59:59-12:00"}, 422, "within a year"),
+        ("promise", {"text": "late", "due_at": "0001-01-01T00:00:00+14:00"}, 422, "a time in the future"),
         ("title", {"text": "x" * 201}, 422, "200 letters"),
         ("split", {"alarms": []}, 422, "alarms or a title"),
         ("split", {"alarms": ["overload:nobody"]}, 422, "not known"),
         ("comment", {"text": "x", "by": "  "}, 422, "by"),
+        ("comment", {"text": "x", "by": "\x1f"}, 422, "by"),
         ("comment", {"text": "x", "verbose": True}, 422, "verbose"),
         ("explode", {}, 422, "verb"),
     ],
@@ -287,6 +294,28 @@ def test_what_cannot_be_done_is_refused_with_the_reason(
     refused = desk.post(f"/{one.id}/{verb}", {"version": 1, **body}, status=status)
     assert words in json.dumps(refused)
     assert desk.get(f"/{one.id}")["version"] == 1
+
+
+def test_a_time_that_is_stored_beyond_all_years_is_told_and_takes_no_list_away(desk: Desk) -> None:
+    one = desk.incident(promises=(Promise(text="some day", by="olim", due_ms=1 << 60),))
+    assert desk.get(f"/{one.id}")["promises"][0]["due_at"] == "9999-12-31T23:59:59.999Z"
+    assert [told["id"] for told in desk.get("")["incidents"]] == [one.id]
+
+
+def test_an_alarm_with_a_long_name_joins(desk: Desk) -> None:
+    one = desk.incident()
+    (alarm,) = desk.alarms(["x" * 390])
+    wait_until(lambda: desk.client.get(f"/api/v1/alarms/{alarm.id}").status_code == 200, what="the alarm")
+    assert desk.post(f"/{one.id}/join", {"version": 1, "alarms": [alarm.id]})["joined"] == 4
+    assert desk.client.get(f"/api/v1/alarms/{'x' * 401}").status_code == 422
+
+
+@pytest.mark.parametrize("by", ["", "  ", "\x1f"])
+def test_nothing_is_done_to_an_alarm_without_a_name(desk: Desk, by: str) -> None:
+    (alarm,) = desk.alarms(["a"])
+    body = {"version": alarm.version, "by": by}
+    assert desk.client.post(f"/api/v1/alarms/{alarm.id}/acknowledge", json=body).status_code == 422
+    assert desk.store.alarm(alarm.id) == alarm
 
 
 def test_a_form_of_another_site_is_refused(desk: Desk) -> None:

@@ -199,6 +199,15 @@ def test_a_queue_gives_its_oldest_until_it_is_dropped(store: Store) -> None:
     assert store.outbox_waiting(["duty", "gas"]) == {"duty": 1, "gas": 1}
 
 
+def test_queues_of_receivers_that_are_no_more_are_found(store: Store) -> None:
+    put(store, "a", "b")
+    put(store, "x", receiver="gas")
+    store.outbox_drop("gas", store.outbox_heads(["gas"])["gas"].entry)
+    assert store.outbox_left(["gas"]) == {"duty": 2}
+    assert store.outbox_left([]) == {"duty": 2}
+    assert store.outbox_left(["duty"]) == {}
+
+
 def test_what_is_refused_is_kept_beside_once_with_its_reason(store: Store) -> None:
     put(store, "a", "b")
     entry = store.outbox_heads(["duty"])["duty"].entry

@@ -77,6 +77,7 @@ def test_a_shift_is_handed_over_by_two_and_kept_as_it_was(desk: Desk) -> None:
     incident = Incident(id="20261122-001", opened_ms=now, updated_ms=now, last_ms=now, promises=(promise,))
     assert not desk.store.commit_alarms(AlarmCommit(incidents=[ChangedIncident(None, incident)]), keep_s=60)
     wait_until(lambda: desk.get("/api/v1/shift")["summary"]["totals"]["held"], what="the alarms")
+    wait_until(lambda: desk.get("/api/v1/shift")["summary"]["totals"]["promises"], what="the incident")
     desk.post("/api/v1/shift/log", {"by": "anvar", "text": "called the depot"})
     present = desk.get("/api/v1/shift")
     assert (present["version"], present["number"], present["pending"]) == (0, 1, None)
@@ -100,6 +101,34 @@ def test_a_shift_is_handed_over_by_two_and_kept_as_it_was(desk: Desk) -> None:
     assert (following["version"], following["number"], following["on_duty"]) == (2, 2, "Olim")
     assert following["summary"]["since_at"] == kept["signed_at"]
     assert [line["text"] for line in following["lines"]] == ["coffee machine works again"]
+
+
+def test_no_look_and_no_signature_reads_every_incident_that_ever_was(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time_ns() // 1_000_000
+    incident = Incident(id="20261122-001", opened_ms=now, updated_ms=now, last_ms=now)
+    assert not desk.store.commit_alarms(AlarmCommit(incidents=[ChangedIncident(None, incident)]), keep_s=60)
+    wait_until(lambda: desk.get("/api/v1/shift")["summary"]["totals"]["incidents"], what="the incident")
+    reads: list[Store] = []
+    monkeypatch.setattr(Store, "incidents", lambda store: reads.append(store) or [])
+    assert desk.get("/api/v1/shift")["summary"]["totals"]["incidents"] == 1
+    signed = desk.post("/api/v1/shift/handover", {"version": 0, "by": "anvar"})
+    assert signed["summary"]["totals"]["incidents"] == 1
+    assert reads == []
+
+
+@pytest.mark.parametrize("by", ["", "  ", "\x1f"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/log", {"text": "x"}), ("/handover", {"version": 0}), ("/handover/accept", {"version": 0})],
+)
+def test_nobody_signs_or_writes_without_a_name(desk: Desk, path: str, body: dict[str, Any], by: str) -> None:
+    assert "by" in desk.post(f"/api/v1/shift{path}", {**body, "by": by}, status=422)["detail"]
+
+
+def test_a_cursor_that_no_number_can_be_is_refused(desk: Desk) -> None:
+    assert "cursor" in desk.get(f"/api/v1/shifts?cursor={10**30}", status=422)["detail"]
 
 
 def test_one_person_cannot_sign_for_both(desk: Desk) -> None:

@@ -144,3 +144,27 @@ def test_normal_alarms_are_forgotten_in_time_and_others_never(book: AlarmBook) -
     book.forget(NOW + 3)
     assert book.changes() == [(normal, None)]
     assert book.alarms == {}
+
+
+def test_a_shelf_that_an_operator_prolonged_at_that_moment_does_not_end(book: AlarmBook) -> None:
+    book.take(finding(), RULE, HERE)
+    shelved = apply(stored(book), Act(action=Action.SHELVE, at_ms=NOW, by="A", reason="works", until_ms=NOW + 60_000))
+    book.restore([shelved])
+    book.act(shelved, Act(action=Action.UNSHELVE, at_ms=NOW + 60_000))
+    longer = Act(action=Action.SHELVE, at_ms=NOW + 59_000, by="A", reason="works", until_ms=NOW + 3_600_000)
+    prolonged = apply(shelved, longer)
+    book.rebase({"r:k": prolonged})
+    assert book.alarms["r:k"] == prolonged
+    assert not book.transitions()
+
+
+def test_what_is_said_again_comes_in_the_order_in_which_it_happened(book: AlarmBook) -> None:
+    """Also when a device's clock is ahead of an operator's."""
+    book.take(finding(at_ms=NOW + 5000), RULE, HERE)
+    book.take(finding(Change.CLEAR, at_ms=NOW + 6000), RULE, HERE)
+    operated = Alarm(id="r:k", rule="r", priority=AlarmPriority.HIGH, source_kind="vehicle", source_id="k", version=1)
+    book.rebase({"r:k": operated})
+    book.act(book.alarms["r:k"], Act(action=Action.COMMENT, at_ms=NOW, by="A", text="a"))
+    assert [one.version for one in book.transitions()] == [2, 3, 4]
+    book.rebase({"r:other": None})
+    assert [one.version for one in book.transitions()] == [2, 3, 4]

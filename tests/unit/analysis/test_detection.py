@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from analysis.detection import Detection
+from analysis.detectors.finding import Change, Finding
 from analysis.detectors.seen import FeedSeen
 from analysis.schedule import Clock
 from city.alarms import Act, Action, Alarm, AlarmState, Transition
@@ -85,8 +86,8 @@ class Kept:
         return detection
 
 
-def feed(last_s: float, now_s: float) -> FeedSeen:
-    count = FeedCount(feed="hfp", received=1, stored=1, late=0, rejected={}, last_received_ms=int(last_s * S))
+def feed(last_s: float, now_s: float, name: str = "hfp") -> FeedSeen:
+    count = FeedCount(feed=name, received=1, stored=1, late=0, rejected={}, last_received_ms=int(last_s * S))
     return FeedSeen(count=count, now_ms=int(now_s * S))
 
 
@@ -286,15 +287,18 @@ def test_areas_routes_and_hours_decide_what_may_rise_and_nothing_else() -> None:
 
 
 def test_what_another_alarm_explains_is_suppressed_until_that_ends() -> None:
-    detection = fresh(camera_offline=CameraOffline(on_delay_s=0, suppressed_by=("feed_silent",)))
+    detection = fresh(
+        camera_offline=CameraOffline(on_delay_s=0, suppressed_by=("feed_silent",)),
+        feed_silent=FeedSilent(silent_after_s={"camera/status": 15}),
+    )
     at = {"received_ms": 20 * S, "measured_ms": 20 * S}
     detection.tick(1 * S)
     for second in range(1, 20):
         detection.tick(second * S)
-        detection.see(feed(1, second))
+        detection.see(feed(1, second, "camera/status"))
     detection.apply([(CameraStatus(**at, camera_id="cam", online=False), False)])
     assert states(detection)["camera_offline:cam"] is AlarmState.SUPPRESSED
-    detection.see(feed(21, 21))
+    detection.see(feed(21, 21, "camera/status"))
     assert states(detection)["camera_offline:cam"] is AlarmState.UNACKNOWLEDGED
 
 
@@ -319,3 +323,13 @@ def test_an_acknowledged_alarm_that_still_stands_is_announced_again() -> None:
     assert list(states(detection).values()) == [AlarmState.ACKNOWLEDGED]
     detection.tick(610 * S)
     assert list(states(detection).values()) == [AlarmState.UNACKNOWLEDGED]
+
+
+def test_a_number_that_has_no_json_is_left_out_of_what_is_told() -> None:
+    detection = fresh()
+    raised = Finding(
+        rule="camera_alert", change=Change.RAISE, source_kind="camera", source_id="c", key="c", raised_ms=1, at_ms=1,
+        values={"change": float("inf"), "score": 0.5},
+    )  # fmt: skip
+    detection._found(raised, RULES["camera_alert"])
+    assert detection.book.alarms["camera_alert:c"].values == {"score": 0.5}

@@ -134,6 +134,13 @@ def test_steps_are_by_priority_and_agency() -> None:
     assert gas.told == [(60, "gas"), (120, "duty")]
 
 
+def test_what_is_only_recorded_calls_nobody() -> None:
+    shift = Shift(replace(FRESH, priority=AlarmPriority.JOURNAL))
+    shift.act(Action.RISE)
+    shift.wait(400)
+    assert shift.told == []
+
+
 def test_after_an_outage_all_that_was_missed_is_due_in_its_order() -> None:
     shift = Shift(agencies={"r": "gas_works"})
     shift.act(Action.RISE)

@@ -114,6 +114,7 @@ def test_what_is_so_already_changes_nothing_and_leaves_no_line(
         (OPEN, Deed.PROMISE, {"text": "", "due_ms": NOW + 1}, "promise is empty"),
         (OPEN, Deed.PROMISE, {"text": "soon"}, "a time in the future"),
         (OPEN, Deed.PROMISE, {"text": "soon", "due_ms": NOW}, "a time in the future"),
+        (OPEN, Deed.PROMISE, {"text": "soon", "due_ms": NOW + 366 * 86_400_000 + 1}, "within a year"),
         (OPEN, Deed.KEEP_PROMISE, {"number": 2}, "no promise 2"),
         (CLOSED, Deed.ASSIGN, {"text": "olim"}, "open it again"),
         (CLOSED, Deed.CHECK, {"number": 1}, "open it again"),

@@ -223,3 +223,64 @@ def test_an_operators_numbers_are_apart() -> None:
 def test_rules_that_make_no_sense_are_refused(given: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Incidents.model_validate(given)
+
+
+def as_stored(name: str, alarm: str, at_s: float) -> Alarm:
+    """An alarm that rose again, as the process reads its own event a moment later."""
+    return Alarm(id=alarm, rule="sensor_missing", priority=AlarmPriority.LOW, source_kind="sensor", source_id=alarm,
+                 active=True, raised_ms=NOW + int(at_s * 1000), incident=name)  # fmt: skip
+
+
+def test_what_comes_back_after_the_incident_was_closed_makes_another_one() -> None:
+    of = book()
+    one = opened(of)
+    of.learn([replace(one, status=IncidentStatus.CLOSED, closed_ms=NOW + 5000, version=2)])
+    joined: list[Join] = []
+    for number in range(3):
+        joined += of.take(member(number, 100 + number))
+        of.moved(as_stored(one.id, f"sensor_missing:{number}", 100 + number))  # its own event
+    assert {join.incident for join in joined} == {"20260504-002"}
+
+
+def test_an_alarm_of_a_merged_incident_stays_in_it_over_a_restart_and_for_days() -> None:
+    of = book()
+    one = opened(of)
+    target = replace(one, id="20260504-p01", rule="", version=1)
+    merged = replace(one, merged_into=target.id, status=IncidentStatus.CLOSED, closed_ms=NOW + 5000, version=2)
+    of.learn([target, merged])
+    of.forget(NOW + 10**9)
+    assert of.incident_of("sensor_missing:1") == target
+    later = book()
+    again = as_stored(one.id, "sensor_missing:1", 60)
+    later.restore([target, merged], [(again, "grid")])
+    assert later.incident_of("sensor_missing:1") == target
+
+
+def test_who_joined_an_incident_that_was_closed_at_that_moment_looks_for_another_one() -> None:
+    of = book()
+    one = opened(of)
+    of.take(member(7, 10))
+    closed = replace(one, status=IncidentStatus.CLOSED, closed_ms=NOW + 9000, version=2)
+    assert of.rebase({one.id: closed}) == []
+    assert not of.changed
+    of.take(member(8, 11))
+    assert len(of.take(member(9, 12))) == 3, "7 is free for another one"
+
+
+def test_who_joined_an_incident_that_was_merged_at_that_moment_is_in_the_other_one() -> None:
+    of = book()
+    one = opened(of)
+    target = replace(one, id="20260504-p01", rule="", alarms=10, version=1)
+    of.take(member(7, 10))
+    of.learn([target])
+    merged = replace(one, merged_into=target.id, status=IncidentStatus.CLOSED, closed_ms=NOW + 9000, version=2)
+    assert of.rebase({one.id: merged}) == [Join("sensor_missing:7", target.id, "")]
+    assert [(after.id, after.alarms) for _, after in of.changes()] == [(target.id, 11)]
+
+
+def test_a_case_that_is_told_again_and_again_pushes_nobody_out() -> None:
+    of = book(Incidents(rules={"place": JoinRule(near_m=300, at_least=3, alarms=("fire",), cases=("*",))}))
+    of.take(fire(1))
+    for number in range(3000):
+        of.take(call(1, number / 1000))
+    assert [join.alarm for join in of.take(fire(2, 5))] == ["fire:1", "fire:2"]

@@ -12,9 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pydantic import ValidationError
 
 from analysis.alarm_index import AlarmIndex
+from analysis.alarm_states import apply
 from analysis.detection import Detection
-from analysis.detectors.seen import FeedSeen
+from analysis.detectors import DETECTORS
+from analysis.detectors.seen import DiskSeen, FeedSeen
 from analysis.schedule import Clock
+from analysis.suppression import FEEDS
 from city.alarms import Act, Action, Alarm, AlarmState, Transition
 from city.events import CameraEvent
 from city.messages import FeedCount
@@ -27,14 +30,14 @@ from city.rules.system import FeedSilent
 
 S = 1000
 ALERT = CameraAlert(priority="low", clear_after_s=86400, suppressed_by=("feed_silent",))
-SILENT = FeedSilent(silent_after_s={"hfp": 15}, acknowledge=False)
+SILENT = FeedSilent(silent_after_s={"camera/event": 15, "hfp": 15}, acknowledge=False)
 
 
 class Watch:
-    """A detection with its clock: cameras that see fires, and one feed."""
+    """A detection with its clock: cameras that see fires, and one feed, theirs unless said."""
 
-    def __init__(self, alert: CameraAlert = ALERT, **nuisance: Any) -> None:
-        self.alert, self.nuisance = alert, Nuisance(**nuisance)
+    def __init__(self, alert: CameraAlert = ALERT, *, feed: str = "camera/event", **nuisance: Any) -> None:
+        self.alert, self.feed, self.nuisance = alert, feed, Nuisance(**nuisance)
         self.now_s = 0
         self.spoke_s = 0
         self.speaks = True
@@ -62,7 +65,7 @@ class Watch:
             self.now_s += 1
             self.spoke_s = self.now_s if self.speaks else self.spoke_s
             count = FeedCount(
-                feed="hfp", received=1, stored=1, late=0, rejected={}, last_received_ms=self.spoke_s * S
+                feed=self.feed, received=1, stored=1, late=0, rejected={}, last_received_ms=self.spoke_s * S
             )  # fmt: skip
             self.detection.tick(self.now_s * S)
             self.detection.see(FeedSeen(count=count, now_ms=self.now_s * S))
@@ -123,6 +126,80 @@ def test_what_stands_already_is_suppressed_and_what_has_ended_stays_as_it_is() -
     watch.speaks = True
     watch.tick()
     assert watch.alarm("stands").state is AlarmState.NORMAL
+
+
+def test_a_silent_feed_explains_nothing_that_it_does_not_bring() -> None:
+    watch = Watch(feed="hfp")
+    watch.fire("before")
+    watch.speaks = False
+    watch.tick(16)
+    watch.fire("after")
+    assert watch.detection.book.index.explaining("feed_silent") == {"hfp": {"feed_silent:hfp": None}}
+    assert (watch.why("before"), watch.why("after")) == (None, None)
+
+
+def test_detectors_of_data_know_feeds_that_bring_it() -> None:
+    brought = {one.rule for one in DETECTORS if any(FEEDS.get(kind) for kind in one.takes)}
+    defaults = Alarms()
+    assert {name for name in Alarms.model_fields if getattr(defaults, name).suppressed_by} <= brought
+    explained = Detection(defaults, 80, Clock(UTC)).suppression.feeds
+    assert "gtfs_rt/alert" not in set().union(*explained.values())
+    assert explained["vehicle_silent"] >= {"vehicle/position", "hfp", "owntracks"}
+    assert explained["network_failure_local"] == explained["sensor_missing"] == {"sensor/reading"}
+
+
+@pytest.mark.parametrize(
+    ("hold", "back"), [(Action.SHELVE, Action.UNSHELVE), (Action.REMOVE_FROM_SERVICE, Action.RETURN_TO_SERVICE)]
+)
+def test_a_cause_that_is_put_away_explains_nothing_until_it_comes_back(hold: Action, back: Action) -> None:
+    watch = Watch()
+    watch.fire("stands")
+    watch.speaks = False
+    watch.tick(16)
+    book, at_ms = watch.detection.book, watch.now_s * S
+    watch.commit()
+    book.act(
+        book.alarms["feed_silent:camera/event"],
+        Act(action=hold, at_ms=at_ms, by="anvar", reason="works", until_ms=at_ms + 30 * S),
+    )
+    watch.tick()
+    watch.fire("new")
+    assert (watch.why("stands"), watch.why("new")) == (None, None)
+    assert watch.alarm("stands").state is AlarmState.UNACKNOWLEDGED
+    watch.tick(30)
+    assert (watch.why("stands"), watch.why("new")) == ("feed_silent", "feed_silent")
+    watch.commit()
+    assert back in [one.action for one in watch.log]
+
+
+def test_what_the_operator_did_to_a_cause_is_learned_from_the_store() -> None:
+    watch = Watch()
+    watch.fire()
+    watch.speaks = False
+    watch.tick(16)
+    watch.commit()
+    cause = watch.detection.book.alarms["feed_silent:camera/event"]
+    away = Act(action=Action.SHELVE, at_ms=watch.now_s * S, by="anvar", reason="works", until_ms=10**9)
+    watch.detection.learn([apply(cause, away)], [])
+    watch.tick()
+    assert watch.why() is None
+
+
+def test_a_cause_that_another_explains_does_not_explain_others() -> None:
+    rules = Alarms(
+        camera_alert=ALERT,
+        feed_silent=FeedSilent(silent_after_s={"camera/event": 15}, suppressed_by=("disk_full",)),
+    )
+    watch = Watch()
+    watch.detection = Detection(rules, 80, Clock(UTC), joining=Incidents(rules={}))
+    watch.tick()
+    watch.fire()
+    watch.speaks = False
+    watch.tick(16)
+    assert watch.why() == "feed_silent"
+    watch.detection.see(DiskSeen(free_bytes=1, total_bytes=10**12, now_ms=watch.now_s * S))
+    assert watch.detection.book.alarms["feed_silent:camera/event"].state is AlarmState.SUPPRESSED
+    assert watch.why() is None
 
 
 def test_the_third_rise_within_a_minute_is_announced_no_more() -> None:
@@ -332,7 +409,7 @@ class Sequences(RuleBasedStateMachine):
     @invariant()
     def what_stands_while_the_feed_is_silent_is_suppressed_by_that(self) -> None:
         detection = self.watch.detection
-        silent = detection.book.index.stands("feed_silent")
+        silent = bool(detection.book.index.explaining("feed_silent"))
         for name in detection.book.index.standing("camera_alert"):
             held = detection.book.alarms[name].suppressed
             assert (held is not None and held.reason == "feed_silent") == silent

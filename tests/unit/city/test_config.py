@@ -120,6 +120,12 @@ def test_an_unknown_key_of_a_city_names_the_allowed_ones(tmp_path: Path) -> None
         ("redis: {url: 'redis://'}", "redis.url: expected embedded or redis://…"),
         ("city: samarkand", "'samarkand' has no profile under cities (allowed: tashkent)"),
         ("alarms: {overload: {load_clear: 2}}", "load_clear must not be above load_max"),
+        ("alarms: {overload: {suppressed_by: [feed_slient]}}", "alarms: overload.suppressed_by: no rule 'feed_slient'"),
+        ("alarms: {overload: {suppressed_by: [overload]}}", "overload.suppressed_by: overload < overload is a ring"),
+        (
+            "alarms: {gap: {suppressed_by: [bunching]}, bunching: {suppressed_by: [feed_silent, gap]}}",
+            "bunching.suppressed_by: bunching < gap < bunching is a ring",
+        ),
         ("alarms: {overload: {priority: urgent}}", "'critical', 'high', 'medium', 'low' or 'journal', not 'urgent'"),
         ("ingest: {checks: {speed_max_mps: .nan}}", "ingest.checks.speed_max_mps"),
         ("live: {frame_every_ms: 10}", "live.frame_every_ms"),

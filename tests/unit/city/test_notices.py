@@ -130,6 +130,7 @@ def test_receivers_choose_by_priority_agency_and_rule() -> None:
     assert wanted_by(receivers, rise, "") == ["all"]
     assert wanted_by(receivers, transition(A.RISE, S.NORMAL, S.UNACKNOWLEDGED, "low"), "") == ["low"]
     assert wanted_by(receivers, transition(A.COMMENT, S.NORMAL, S.NORMAL), "gas_works") == []
+    assert wanted_by(receivers, transition(A.RISE, S.NORMAL, S.UNACKNOWLEDGED, "journal"), "gas_works") == []
 
 
 def test_the_same_transition_is_the_same_notice() -> None:

@@ -10,6 +10,7 @@ import pytest
 from analysis.alarm_remedies import Proposal
 from city.alarms import Alarm, AlarmPriority
 from city.i18n import translator
+from city.incidents import Incident
 from city.shifts import LogLine, Shift
 from dashboard.answers import as_json
 from dashboard.api_alarm_load import proposal_words
@@ -18,6 +19,7 @@ from dashboard.screen import Screen
 from dashboard.shift_desk import seen
 
 ALARM = Alarm(id="r:a", rule="r", priority=AlarmPriority.LOW, source_kind="feed", source_id="a")
+INCIDENT = Incident(id="20261122-001", opened_ms=1, updated_ms=1, last_ms=1)
 
 
 def line(feed: str, age_s: float | None, completeness: float | None = None) -> FeedLine:
@@ -31,7 +33,7 @@ def screen(*lines: FeedLine, late_after_s: float | None = 5.0) -> Screen:
     found: Any = SimpleNamespace(
         feed_lines=lambda: list(lines),
         late_after_s=lambda feed: late_after_s,
-        state=SimpleNamespace(alarms={"r:a": ALARM}),
+        state=SimpleNamespace(alarms={"r:a": ALARM}, incidents={INCIDENT.id: INCIDENT}),
     )
     return cast(Screen, found)
 
@@ -55,6 +57,7 @@ def test_feeds_are_told_that_are_silent_or_incomplete(
     live = seen(screen(line("hfp", age_s, completeness), late_after_s=late_after_s))
     assert [one.state for one in live.feeds] == ([] if state is None else [state])
     assert live.alarms == (ALARM,)
+    assert live.incidents == (INCIDENT,)
 
 
 def test_times_are_told_as_times_at_every_depth() -> None:

@@ -32,7 +32,8 @@ class Shelf(Store):
         self.kept: dict[str, Alarm] = {}
         self.changes: list[Alarm] = []
         self.state: bytes | None = None
-        self.down = False
+        self.down = self.full = False  # full: it answers, and takes nothing
+        self.saves = 0
 
     def change(self, *alarms: Alarm) -> None:
         self.kept.update({alarm.id: alarm for alarm in alarms})
@@ -60,7 +61,10 @@ class Shelf(Store):
 
     def save_checkpoint(self, worker: str, cursors: Mapping[int, str], state: bytes) -> None:
         self._answer()
+        if self.full:
+            raise StoreDown("OOM")
         self.state = state
+        self.saves += 1
 
 
 class Broker:
@@ -176,6 +180,36 @@ def test_turned_off_it_empties_what_it_left_and_ends(shelf: Shelf, broker: Broke
     assert broker.topics == {}
     broker.away = True
     AlarmTopics(shelf, broker, "tashkent", wanted=False).run(threading.Event())
+
+
+def test_what_the_store_did_not_take_is_not_published_either(shelf: Shelf, broker: Broker) -> None:
+    topics = AlarmTopics(shelf, broker, "tashkent")
+    turns(topics)
+    shelf.full = True
+    shelf.change(STANDS)
+    for _ in range(2):
+        with pytest.raises(StoreDown):
+            topics.turn()
+        topics._cursor = ""
+    assert broker.topics == {}
+    shelf.full = False
+    turns(topics)
+    shelf.change(OVER)
+    turns(AlarmTopics(shelf, broker, "tashkent"))
+    assert broker.topics == {}
+
+
+def test_the_list_of_topics_is_written_only_when_it_changes(shelf: Shelf, broker: Broker) -> None:
+    topics = AlarmTopics(shelf, broker, "tashkent")
+    shelf.change(STANDS)
+    turns(topics)
+    for version in range(2, 9):
+        shelf.change(replace(STANDS, version=version))
+        turns(topics)
+    assert shelf.saves == 1
+    shelf.change(OVER, replace(STANDS, id="fire:never", state=AlarmState.NORMAL, active=False))
+    turns(topics)
+    assert shelf.saves == 2
 
 
 @given(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from city.alarms import Alarm, AlarmPriority
 from city.notices import Notice, Sending
 from city.store import StoreDown
-from ingest.outbox import REFUSED_TRIES, NotSent, Outbox, Queued, Refused, Stopped, pause_s
+from ingest.outbox import REFUSED_TRIES, NotSent, Outbox, Queued, Refused, Stopped, pause_s, warn_of_left
 
 ALARM = Alarm(id="r:k", rule="r", priority=AlarmPriority.HIGH, source_kind="sensor", source_id="k")
 SETTINGS = Sending(at_once=4, retry_min_s=2, retry_max_s=60)
@@ -206,6 +207,46 @@ def test_one_that_is_called_wrong_again_and_again_is_put_aside_and_kept() -> Non
     Post(queues, a=a).pass_s(300)
     assert queues.refused == [("a-1", "answered 422")]
     assert a.got == ["a-2"]
+
+
+def test_only_refusals_running_put_a_message_aside() -> None:
+    queues, away, refused = Queues(), NotSent("answered 503"), Refused("answered 422")
+    a = Friend(*[away] * 10, refused, *[refused] * (REFUSED_TRIES - 2), away, *[refused] * (REFUSED_TRIES - 1))
+    queues.add(notice("a", 1))
+    Post(queues, a=a).pass_s(3000)
+    assert queues.refused == []
+    assert a.got == ["a-1"]
+
+
+def test_a_clock_set_back_makes_no_pause_longer() -> None:
+    queues, a = Queues(), Friend(NotSent("answered 503"))
+    queues.add(notice("a", 1))
+    post = Post(queues, a=a)
+    post.pass_s(1)
+    post.now_ms -= 86_400_000
+    post.pass_s(1)
+    assert a.got == ["a-1"]
+
+
+class Left:
+    def __init__(self, *, down: bool = False) -> None:
+        self.down = down
+
+    def outbox_left(self, receivers: Collection[str]) -> Mapping[str, int]:
+        if self.down:
+            raise StoreDown("away")
+        return {name: count for name, count in {"gone": 7, "a": 1}.items() if name not in receivers}
+
+
+def test_what_waits_for_receivers_that_are_no_more_is_told() -> None:
+    with capture_logs() as logged:
+        warn_of_left(Left(), {"a": Friend()})
+    assert [(one["event"], one["receiver"], one["waiting"]) for one in logged] == [
+        ("outbox_without_receiver", "gone", 7)
+    ]
+    with capture_logs() as logged:
+        warn_of_left(Left(down=True), {})
+    assert [one["event"] for one in logged] == ["outbox_left_unknown"]
 
 
 def test_a_fault_of_ours_is_tried_again_too() -> None:

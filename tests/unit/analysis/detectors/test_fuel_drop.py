@@ -151,6 +151,39 @@ def test_a_loss_seen_only_after_it_left_is_slosh() -> None:
     assert bus.reads(99, 100, 99) == []
 
 
+def test_a_loss_seen_first_elsewhere_is_not_held_against_the_level_before() -> None:
+    """It drove there between two fixes: both say that it stands."""
+    for metres in (60, 120, 400):
+        bus = standing()
+        bus.reads(109, 109, 109, 109)
+        assert bus.reads(99) == []
+        bus.moves(0.0, lat=41.3 + metres / 111_195)
+        assert bus.reads(99, 99, 99, 99) == []
+
+
+def test_a_stop_of_seconds_is_no_time_for_a_theft() -> None:
+    """A gauge that hung for an hour comes loose at a traffic light."""
+    bus = Bus()
+    for step in range(20):
+        bus.moves(9.0, lat=41.3 + 0.004 * step)
+        bus.reads(60.4)
+    bus.moves(0.0, lat=41.5)
+    assert bus.reads(23, every_s=10) == []
+    bus.moves(9.0, lat=41.501, after_s=15)
+    assert bus.reads(23, 23, 23) == []
+
+
+def test_a_trembling_gauge_confirms_a_loss_by_its_median() -> None:
+    assert standing().reads(121, 119, 120, 121, 112.5, 110.5, 111.5) == [7]
+    assert standing().reads(121, 119, 120, 121, 116, 111, 111) == []  # one of three sees less than most of it
+
+
+def test_the_rest_of_a_refuel_is_no_swing_that_hides_a_theft() -> None:
+    bus = standing()
+    bus.reads(100, 100, 100, 160, 196, 196, 196, *[214] * 16)
+    assert bus.reads(202, 202, 202, every_s=300) == [3]
+
+
 def test_a_theft_at_rest_is_found_whatever_the_gauge_does_on_the_road() -> None:
     bus = Bus()
     for step in range(30):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from outcomes import Decoded
 
 from analysis.detection import Detection
 from analysis.picture import Picture
+from analysis.schedule import Clock
 from city.alarms import Alarm
 from city.events import CameraEvent, CameraStatus
 from city.messages import Received, RejectReason
@@ -255,9 +256,14 @@ def test_recorded_reviews_decode(recordings: Path) -> None:
 
 
 def alarms_of(*events: CameraEvent) -> list[Alarm]:
-    """All changes of alarms that the events bring, one by one."""
-    detection = Detection(rules=Alarms(), capacity_default=80)
-    return [alarm for one in events for alarm in detection.apply([(one, False)])]
+    """The alarms as each change left them."""
+    detection = Detection(Alarms(), 80, Clock(UTC))
+    found = []
+    for one in events:
+        detection.apply([(one, False)])
+        found += [after for _, after in detection.book.changes() if after is not None]
+        detection.written()
+    return found
 
 
 def test_a_review_is_one_alarm_from_its_first_alert_until_its_end() -> None:
@@ -265,7 +271,8 @@ def test_a_review_is_one_alarm_from_its_first_alert_until_its_end() -> None:
     alert = event("update", "reviews", severity="alert")
     ended = event("end", "reviews", severity="alert", end_time=REVIEW["start_time"] + 40)
     raised, cleared = alarms_of(detected, alert, ended, alert)
-    assert raised.id == cleared.id == f"camera_alert:front_cam|review:{alert.measured_ms}"
+    assert raised.id == cleared.id == "camera_alert:front_cam|review"
+    assert raised.raised_ms == alert.measured_ms
     assert (raised.cleared_ms, cleared.cleared_ms) == (None, ended.measured_ms)
     assert alarms_of(detected, event("end", "reviews")) == []
 
