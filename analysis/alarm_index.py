@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from city.alarms import Alarm, AlarmState
 
+# Reasons of suppression that say nothing of the alarm's cause.
+CHATTERING, FLOOD = "chattering", "flood"
+
 # Ids in the order in which they came; a dictionary keeps it where a set would not.
 _Ids = dict[str, None]
 
@@ -87,7 +90,8 @@ class AlarmIndex:
 
 def _explains(alarm: Alarm) -> bool:
     # What somebody has put away, or is itself explained, is no reason to keep silent about others.
-    return alarm.active and alarm.shelved is None and alarm.suppressed is None and alarm.out_of_service is None
+    explained = alarm.suppressed is not None and alarm.suppressed.reason not in (CHATTERING, FLOOD)
+    return alarm.active and not explained and alarm.shelved is None and alarm.out_of_service is None
 
 
 def _waits(alarm: Alarm) -> bool:

@@ -154,7 +154,6 @@ class Routes:
         line = self.lines.get((route, direction))
         return () if line is None else line.stops
 
-
     def order(self, route: str, direction: int) -> dict[str, int]:
         """The place of each stop among those of a route and direction, by its id."""
         return self._order.get((route, direction), {})

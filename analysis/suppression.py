@@ -18,13 +18,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from analysis.alarm_index import AlarmIndex
+from analysis.alarm_index import CHATTERING, FLOOD, AlarmIndex
 from analysis.detectors.finding import Finding
 from city.alarms import Alarm, AlarmPriority
 from city.events import CameraEvent, CameraStatus, FuelReading, PassengerCount, SensorReading, VehiclePosition
 from city.rules.nuisance import Nuisance
 
-CHATTERING, FLOOD = "chattering", "flood"
 # The feeds that bring what detectors take. Feeds of the settings (`ingest.mappings`) may bring anything: they are not
 # here, and explain nothing.
 FEEDS: Mapping[type, frozenset[str]] = {

@@ -59,8 +59,8 @@ def seen(screen: Screen) -> Seen:
         if silent or (line.completeness is not None and line.completeness < _COMPLETE):
             state = "silent" if silent else "incomplete"
             feeds.append(FeedTrouble(feed=line.feed, state=state, age_s=line.age_s, completeness=line.completeness))
-    state = screen.state
-    return Seen(alarms=tuple(state.alarms.values()), incidents=tuple(state.incidents.values()), feeds=feeds)
+    known = screen.state
+    return Seen(alarms=tuple(known.alarms.values()), incidents=tuple(known.incidents.values()), feeds=feeds)
 
 
 class ShiftDesk:

@@ -66,7 +66,10 @@ class Telling:
             number = self._at(at_s)
             leg = bus.legs[number]
             parked = not leg.engine and not leg.route_shown and not leg.moves
-            self._next_position_s += bus.parked_every_s if parked else POSITION_EVERY_S + chance.uniform(-1, 1)
+            # A device wakes with the engine.
+            self._next_position_s += POSITION_EVERY_S + chance.uniform(-1, 1)
+            if parked:
+                self._next_position_s = max(self._next_position_s, min(at_s + bus.parked_every_s, leg.end_s))
             if self._quiet(at_s, number):
                 continue
             share = min(1.0, (at_s - leg.begin_s) / (leg.end_s - leg.begin_s))
@@ -131,7 +134,9 @@ class Telling:
             number = self._at(at_s)
             leg = bus.legs[number]
             parked = not leg.engine and not leg.route_shown and not leg.moves
-            self._next_fuel_s += bus.parked_every_s if parked else FUEL_EVERY_S
+            self._next_fuel_s += FUEL_EVERY_S
+            if parked:
+                self._next_fuel_s = max(self._next_fuel_s, min(at_s + bus.parked_every_s, leg.end_s))
             share = min(1.0, (at_s - leg.begin_s) / (leg.end_s - leg.begin_s))
             odometer_m = leg.odometer_m + share * leg.way_m
             tank.step(at_s, odometer_m, (at_s - self._fuel_at_s) if leg.engine else 0.0)

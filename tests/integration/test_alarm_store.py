@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -242,7 +243,12 @@ def test_a_history_of_few_decodes_only_what_may_be_theirs(
     assert not store.commit_alarms(AlarmCommit(transitions=told, entries=entries), keep_s=3600)
     decoded: list[bytes] = []
     read = store._read
-    monkeypatch.setattr(store, "_read", lambda decode, value, what: decoded.append(value) or read(decode, value, what))
+
+    def counted(decode: Any, value: bytes, what: str) -> Any:
+        decoded.append(value)
+        return read(decode, value, what)
+
+    monkeypatch.setattr(store, "_read", counted)
     assert [one.alarm for one in store.newest_transitions({name})] == [name]
     assert len(decoded) == 1
     assert [one.incident for one in store.newest_entries({"20261122-002"})] == ["20261122-002"]

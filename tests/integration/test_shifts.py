@@ -111,7 +111,12 @@ def test_no_look_and_no_signature_reads_every_incident_that_ever_was(
     assert not desk.store.commit_alarms(AlarmCommit(incidents=[ChangedIncident(None, incident)]), keep_s=60)
     wait_until(lambda: desk.get("/api/v1/shift")["summary"]["totals"]["incidents"], what="the incident")
     reads: list[Store] = []
-    monkeypatch.setattr(Store, "incidents", lambda store: reads.append(store) or [])
+
+    def read_all(store: Store) -> list[Incident]:
+        reads.append(store)
+        return []
+
+    monkeypatch.setattr(Store, "incidents", read_all)
     assert desk.get("/api/v1/shift")["summary"]["totals"]["incidents"] == 1
     signed = desk.post("/api/v1/shift/handover", {"version": 0, "by": "anvar"})
     assert signed["summary"]["totals"]["incidents"] == 1
