@@ -134,14 +134,18 @@ def play(city: City, detection: Detection, *, looks: bool = True) -> Played:
 
 
 def take_down(detection: Detection, standing: dict[str, Raised], over: list[Raised]) -> None:
-    """Note what rose and ended since the last time."""
+    """Note what rose and ended since the last time.
+
+    What another rule's alarm explains is told to nobody. What a flood of alarms holds back was found all the same.
+    """
+    explained: dict[str, float] = {}
     for one in detection.book.transitions():
         rule, _, key = one.alarm.partition(":")
         at_s = (one.at_ms - MONDAY_MS) / 1000
-        if one.action is Action.RISE:
+        if one.action is Action.SUPPRESS and one.reason in Alarms.model_fields:
+            explained[one.alarm] = at_s
+        elif one.action is Action.RISE and explained.get(one.alarm) != at_s:
             standing[one.alarm] = Raised(rule, key, at_s)
-        elif one.action is Action.SUPPRESS and one.alarm in standing and standing[one.alarm].at_s == at_s:
-            del standing[one.alarm]  # another alarm explains it: nobody is told
         elif one.action is Action.CLEAR and one.alarm in standing:
             over.append(msgspec.structs.replace(standing.pop(one.alarm), end_s=at_s))
     detection.written()

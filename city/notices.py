@@ -170,7 +170,8 @@ class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def notice_of(receiver: str, alarm: Alarm, transition: Transition) -> Notice:
     """What a receiver is told of a transition; `alarm` is as it is after it."""
-    name = f"{transition.alarm}:{alarm.raised_ms}:{transition.version}:{receiver}"
+    # By the transition alone: made again after a crash, when the alarm is further, it is the same one.
+    name = f"{transition.alarm}:{transition.at_ms}:{transition.version}:{receiver}"
     return Notice(id=name, receiver=receiver, alarm=alarm, transition=transition, at_ms=transition.at_ms)
 
 

@@ -14,6 +14,8 @@ are not expected to be Fridays; the hours are those of UTC, so a change to summe
 
 from __future__ import annotations
 
+from statistics import median
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -29,7 +31,7 @@ DAY_HOURS = 24
 NEWEST = 0.3
 # A silence that would be conspicuous only after so long is none.
 LOOK_AHEAD_HOURS = 48
-NEIGHBOURS = 3
+AROUND, NEIGHBOURS = (-2, -1, 0, 1, 2), 3
 UNKNOWN = -1.0
 
 
@@ -167,12 +169,13 @@ def _due_ms(state: FrozenState, rule: CameraFrozen, city: City) -> int | None:
 def _usual(state: FrozenState, hour: int) -> float:
     """Events that an hour usually brings; 0 where that is not known.
 
-    No more than so many times what the busier of the hours around it brings: a storm of events is nothing usual.
+    No more than so many times the median of the hours around it: a storm of events is nothing usual.
     """
-    if not state.usual:
+    if not state.usual or state.usual[hour % DAY_HOURS] <= 0.0:
         return 0.0
-    around = max(state.usual[(hour - 1) % DAY_HOURS], state.usual[(hour + 1) % DAY_HOURS])
-    return max(0.0, min(state.usual[hour % DAY_HOURS], NEIGHBOURS * around) if around != UNKNOWN else 0.0)
+    near = (state.usual[(hour + by) % DAY_HOURS] for by in AROUND)
+    around = [events for events in near if events != UNKNOWN]
+    return min(state.usual[hour % DAY_HOURS], NEIGHBOURS * median(around)) if len(around) > 1 else 0.0
 
 
 def _missed(state: FrozenState, from_ms: int, to_ms: int) -> int:

@@ -40,21 +40,21 @@ from city.rules.transport import FuelDrop
 RULE = "fuel_drop"
 # A satellite fix at rest jitters: one reading over the rule's speed is a twitch, up to so many times that speed.
 TWITCH = 5
-# Without a speed, a vehicle moves when it is so far from where it was, and stands after so long near it.
+# Who is so far from where it stood has driven, whatever its speed says; without a speed, it stands after so long near
+# a place.
 MOVED_M = 30.0
 RESTS_AFTER_MS = 60_000
-# Who drives now set off more slowly.
-LEFT_SLOWER = 1.5
+# From rest, with an even acceleration, a way takes twice as long as at the speed of its end.
+LEFT_SLOWER = 2.0
 # Without a speed: it left within so long before its next place, about.
 LEFT_WITHIN_MS = 30_000
 # The last word about motion is worth nothing after so long.
 MOTION_FORGOTTEN_MS = 300_000
 # Nobody draws a tank in less.
 STANDS_MIN_MS = 60_000
-# Who stands so far from where it stood has driven in between.
-ELSEWHERE_M = 150.0
 ROUNDING_L = 0.01
-# The readings that confirm a loss tremble: each of them must see so much of it, their median the whole.
+# The readings that confirm a loss tremble: each of them must see so much of it, their median the whole. Where some were
+# taken on the road all must see the whole.
 SURELY_SHARE = 0.7
 # What comes back with more than this was filled up; with less the loss before it was slosh.
 SURELY_FILLED_L = 20.0
@@ -109,12 +109,7 @@ def motion(state: FuelState, position: VehiclePosition, rule: FuelDrop) -> FuelS
     if speed_mps is None:
         return _motion_by_place(state, position, rule)
     if speed_mps <= rule.standing_speed_mps:
-        if state.moving is False and (way_m := _shift_m(state, position)) <= ELSEWHERE_M:
-            if way_m > MOVED_M and not state.away:
-                # It crept on: a loss seen only here must not be held against the level there.
-                here = (position.measured_ms, position.lat, position.lon)
-                away = _suspected(state, rule)
-                return replace(state, anchor=here, away=away, driven_readings=int(away))
+        if state.moving is False and _shift_m(state, position) <= MOVED_M:
             return replace(state, twitched=False) if state.twitched else state
         return _stop(state, position, position.measured_ms, rule)
     if state.moving:
@@ -186,7 +181,7 @@ def read(
     if (
         loss is None
         or loss.amount * litres < needed_l - ROUNDING_L
-        or loss.surely * litres < SURELY_SHARE * needed_l
+        or loss.surely * litres < (1.0 if state.driven_readings else SURELY_SHARE) * needed_l - ROUNDING_L
         or scattered(gauge, loss)
     ):
         return _with_gauge(state, reading, gauge), findings
@@ -301,7 +296,7 @@ def _way_m(anchor: tuple[int, float, float], position: VehiclePosition) -> float
 
 
 def _shift_m(state: FuelState, position: VehiclePosition) -> float:
-    """Metres from where it came to stand; far away is where it drove unheard."""
+    """Metres from where it came to stand."""
     if state.anchor is None or (state.anchor[1] == position.lat and state.anchor[2] == position.lon):
         return 0.0
     return _way_m(state.anchor, position)

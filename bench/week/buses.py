@@ -340,6 +340,8 @@ class Bus:
             one, other = sorted(chance.sample(range(len(roads)), 2))
             # It comes loose where it is shaken.
             tank.stuck.append((roads[one].begin_s + 5, roads[other].begin_s + 5))
+            # All that it did not show was burned at once, to who only sees the gauge.
+            self._true("excessive_use", *tank.stuck[-1], must=False, slack_s=2 * DAY_S)
 
     def _count_metres(self) -> None:
         for leg in self.legs[1:] if self.legs[0].odometer_m else self.legs:

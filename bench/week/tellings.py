@@ -69,7 +69,7 @@ class Telling:
             # A device wakes with the engine.
             self._next_position_s += POSITION_EVERY_S + chance.uniform(-1, 1)
             if parked:
-                self._next_position_s = max(self._next_position_s, min(at_s + bus.parked_every_s, leg.end_s))
+                self._next_position_s = max(self._next_position_s, _wakes_s(at_s + bus.parked_every_s, leg))
             if self._quiet(at_s, number):
                 continue
             share = min(1.0, (at_s - leg.begin_s) / (leg.end_s - leg.begin_s))
@@ -136,7 +136,7 @@ class Telling:
             parked = not leg.engine and not leg.route_shown and not leg.moves
             self._next_fuel_s += FUEL_EVERY_S
             if parked:
-                self._next_fuel_s = max(self._next_fuel_s, min(at_s + bus.parked_every_s, leg.end_s))
+                self._next_fuel_s = max(self._next_fuel_s, _wakes_s(at_s + bus.parked_every_s, leg))
             share = min(1.0, (at_s - leg.begin_s) / (leg.end_s - leg.begin_s))
             odometer_m = leg.odometer_m + share * leg.way_m
             tank.step(at_s, odometer_m, (at_s - self._fuel_at_s) if leg.engine else 0.0)
@@ -152,3 +152,8 @@ class Telling:
                 level_pct=None if litres else round(100 * told_l / tank.capacity_l, 1), capacity_l=tank.capacity_l,
                 ignition=leg.engine if bus.tells_ignition else None,
             )  # fmt: skip
+
+
+def _wakes_s(next_s: float, leg: Leg) -> float:
+    """When a device speaks next that sleeps until then, or until the engine runs; a night's leg ends at midnight."""
+    return next_s if leg.end_s % DAY_S == 0 else min(next_s, leg.end_s)

@@ -178,10 +178,10 @@ ACTS = st.tuples(
 )
 
 
-@given(st.lists(ACTS, max_size=40), st.sets(st.integers(0, 39)), st.sets(st.integers(0, 39)))
+@given(st.lists(ACTS, max_size=40), st.sets(st.integers(0, 39)))
 @settings(deadline=None, max_examples=100)
 def test_killed_at_any_moment_no_notice_is_lost_or_made_twice(
-    acts: list[tuple[Action, str, int]], kills: set[int], commits: set[int]
+    acts: list[tuple[Action, str, int]], kills: set[int]
 ) -> None:
     """Killed between what it made and its commit, it makes the same again; the log is there already."""
     whole, killed = Room(), Room()
@@ -198,17 +198,8 @@ def test_killed_at_any_moment_no_notice_is_lost_or_made_twice(
         if at in kills:
             killed.start()
             killed.beat(now_s)
-        if at in commits or at in kills:
-            killed.commit()
-    for room in (whole, killed):
-        room.beat_and_commit(now_s)
-    assert len({one.id for one in killed.told}) == len(killed.told)
-    made, expected = {one.id for one in killed.told}, {one.id: one for one in whole.told}
-    assert made <= set(expected)
-    # Only a call that came due in the very second in which something happened to the alarm may be needless by now.
-    happened = {(one.alarm, one.at_ms) for _, one in whole.log}
-    for name in set(expected) - made:
-        assert expected[name].transition is None
-        assert (expected[name].alarm.id, expected[name].at_ms) in happened
+        killed.commit()
+    assert sorted(one.id for one in killed.told) == sorted(one.id for one in whole.told)
+    assert len({one.id for one in whole.told}) == len(whole.told)
     of_log = [[one.id for one in room.told if one.transition] for room in (whole, killed)]
     assert of_log[0] == of_log[1], "in the order of the log"
