@@ -50,6 +50,8 @@ LEFT_SLOWER = 2.0
 LEFT_WITHIN_MS = 30_000
 # The last word about motion is worth nothing after so long.
 MOTION_FORGOTTEN_MS = 300_000
+# … and that a vehicle with its engine on stands, after so long.
+FRESH_MS = 45_000
 # Nobody draws a tank in less.
 STANDS_MIN_MS = 60_000
 ROUNDING_L = 0.01
@@ -149,6 +151,9 @@ def read(
         return state, findings
     if dropped_out(gauge.recent[-1].value if gauge.recent else None, value):
         return state, findings
+    if state.moving is False and motion_ms is not None and reading.ignition and at_ms - motion_ms > FRESH_MS:
+        # Its engine runs and nobody tells where it is: it may have left.
+        state = replace(state, away=True)
     if state.moving or state.away:
         state = replace(state, driven_readings=state.driven_readings + 1)
     confirm, least = rule.confirm_readings, rule.drop_min_l / litres

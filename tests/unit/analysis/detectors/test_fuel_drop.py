@@ -45,6 +45,7 @@ class Bus:
         every_s: int = 30,
         pct: float | None = None,
         capacity_l: float | None = None,
+        ignition: bool | None = None,
     ) -> list[int]:
         """Take readings in; which of them, from 1, found something."""
         hits = []
@@ -60,6 +61,7 @@ class Bus:
                 level_l=level_l,
                 level_pct=pct,
                 capacity_l=capacity_l,
+                ignition=ignition,
             )
             self.state, found = read(self.state, reading, RULE, self.spoke_ms)
             self.found += found
@@ -159,6 +161,24 @@ def test_a_loss_seen_first_elsewhere_is_not_held_against_the_level_before() -> N
         assert bus.reads(99) == []
         bus.moves(0.0, lat=41.3 + metres / 111_195)
         assert bus.reads(99, 99, 99, 99) == []
+
+
+def test_without_a_word_about_motion_a_running_engine_may_be_driving() -> None:
+    """The feed of positions is out; the tank goes on telling."""
+    bus = standing()
+    bus.reads(120, 120, 120, 120, ignition=True)
+    bus.spoke_ms = None
+    told_ms = bus.at_s * S
+    for ignition, expected in ((True, []), (False, [3])):
+        state, found = bus.state, []
+        for number, level_l in enumerate((108, 108, 108), start=1):
+            at_ms = (bus.at_s + 60 * number) * S
+            reading = FuelReading(
+                vehicle_id="bus", measured_ms=at_ms, received_ms=at_ms, level_l=level_l, ignition=ignition
+            )
+            state, findings = read(state, reading, RULE, told_ms)
+            found += [number] if findings else []
+        assert found == expected
 
 
 def test_a_stop_of_seconds_is_no_time_for_a_theft() -> None:
