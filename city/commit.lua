@@ -14,7 +14,9 @@
 --   marks:   tell events of one slot and one time apart; false: nothing does
 --   counts:  passengers: {boarded - alighted, nil} to be added up or {nil, onboard}; false elsewhere
 -- Returns the positions (1-based, in the order given) of the events that were duplicates.
-local RING = 64 -- batch numbers remembered a worker: more than are ever on their way at once
+
+-- Batches remembered a worker, most of a second: what a killed worker had acknowledged and the broker has not heard comes again.
+local RING = 256
 local MARKS_MAX = 2000 -- bytes of marks kept of one time; events of one camera and one time have long ones
 local PIECE = 4000 -- Lua's unpack is limited to about 8,000 values
 local QUIET = 126 -- '~'

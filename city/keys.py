@@ -63,13 +63,13 @@ NAMES: tuple[Name, ...] = (
         "for ever",
         "ingest",
         "ingest",
-        "last batch number of each worker and the last 64 one by one, so that a batch sent twice counts once; "
+        "last batch number of each worker and the last 256 one by one, so that a batch sent twice counts once; "
         "`<worker>:fence` below which it may not write",
     ),
     Name(
         "markaz:{<city>:<p>}:digests",
         "hash",
-        "the last 64 batches of each worker",
+        "the last 256 batches of each worker",
         "ingest",
         "ingest",
         "which messages were stored, 8 bytes each, to know again what the broker sends again",
@@ -101,7 +101,7 @@ NAMES: tuple[Name, ...] = (
     Name(
         "markaz:{<city>}:digests",
         "hash",
-        "the last 64 batches of each worker",
+        "the last 256 batches of each worker",
         "ingest",
         "ingest",
         "the same for rejects",

@@ -3,7 +3,7 @@
 -- KEYS: batches, counts, rejects, digests, rejects_size
 -- ARGV: worker, batch number, bytes of rejects to keep, count them (1 or 0), digests, then for each reject:
 --       feed, reason, detail, topic, payload, received_ms
-local RING = 64 -- as in commit.lua
+local RING = 256 -- as in commit.lua
 local worker, number, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ring = worker .. ':' .. (number % RING)
 local state = redis.call('HMGET', KEYS[1], ring, worker .. ':fence')

@@ -5,6 +5,7 @@ A message leaves here when the store has it; while the store is away everything 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -94,7 +95,7 @@ class Intake:
 
     def forget_before(self, connection: int) -> None:
         """Drop queued messages that the broker will send again on this connection."""
-        self._doubtful_until = time.monotonic() + _DOUBTFUL_S
+        self._doubtful_until = math.inf  # until the first batch sets it: that one is doubted in any case
         self._pipeline.writer.recent.ask_anew()
         kept = [one for one in self._queue if not one.packet_id or one.connection >= connection]
         self._bytes -= sum(len(one.payload) for one in self._queue) - sum(len(one.payload) for one in kept)
@@ -148,9 +149,10 @@ class Intake:
     def _send_next(self) -> None:
         batch = self._prepared
         if batch is None:
-            batch = self._prepared = Batch(
-                self._take(), self._clock_ms(), doubtful=time.monotonic() < self._doubtful_until
-            )
+            now = time.monotonic()
+            batch = self._prepared = Batch(self._take(), self._clock_ms(), doubtful=now < self._doubtful_until)
+            if self._doubtful_until == math.inf:
+                self._doubtful_until = now + _DOUBTFUL_S
         self._pipeline.prepare(batch)
         self._prepared = None
         self._pipeline.writer.send(batch)

@@ -26,7 +26,9 @@ class Recent:
         # By partition, of `_written`; made when it is first asked for.
         self._known: dict[int | None, set[int]] | None = None
         self._gone = 0  # of `_known` that are not in `_written` any more; they are stored none the less
-        self._stored: dict[int | None, set[int]] | None = None  # the store's answer, from the beginning of a session
+        # The store's answers at the beginnings of sessions: what it had then it may forget by the time it comes again.
+        self._stored: dict[int | None, set[int]] = {}
+        self._asked = False  # since the session began
 
     def remember(self, partition: int | None, digests: list[int]) -> None:
         """Keep what is sent to the store: it will be stored there, or become a reject, before this worker ends."""
@@ -43,8 +45,8 @@ class Recent:
 
     def knows(self, wanted: set[Known]) -> set[Known]:
         """Those of `wanted` that are stored; raises StoreDown."""
-        own = self._own()
-        found = {one for one in wanted if one[1] in own.get(one[0], ())}
+        own, stored = self._own(), self._stored
+        found = {one for one in wanted if one[1] in own.get(one[0], ()) or one[1] in stored.get(one[0], ())}
         if len(found) < len(wanted):
             # Another worker may have stored them, or this one before it was killed.
             found |= wanted & self._ask_store()
@@ -55,17 +57,19 @@ class Recent:
 
         Cheaper than `knows`: the store is asked once, not for every message that is new.
         """
-        if self._stored is None:
-            stored: dict[int | None, set[int]] = {}
-            for stored_in, digest in self._ask_store():
-                stored.setdefault(stored_in, set()).add(digest)
-            self._stored = stored
+        if not self._asked:
+            answer = self._ask_store()
+            if sum(map(len, self._stored.values())) > self._most:
+                self._stored = {}
+            for stored_in, digest in answer:
+                self._stored.setdefault(stored_in, set()).add(digest)
+            self._asked = True
         wanted = set(digests)
         return wanted & self._own().get(partition, set()) | wanted & self._stored.get(partition, set())
 
     def ask_anew(self) -> None:
         """A session begins: what the store has now may come again."""
-        self._stored = None
+        self._asked = False
 
     def _own(self) -> dict[int | None, set[int]]:
         if self._known is None:

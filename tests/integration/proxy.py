@@ -18,7 +18,7 @@ class Proxy:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._flows = threading.Event()
         self._flows.set()
-        self._shut = False
+        self._shut = self._deaf = False
         self._epoch = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -32,9 +32,13 @@ class Proxy:
         """Let nothing through; connections stay open."""
         self._flows.clear()
 
+    def deafen(self) -> None:
+        """Throw away what the near end says; the far end is heard."""
+        self._deaf = True
+
     def heal(self) -> None:
         """Let everything through again, what waited too."""
-        self._shut = False
+        self._shut = self._deaf = False
         self._flows.set()
 
     def heal_for_new(self) -> None:
@@ -71,17 +75,18 @@ class Proxy:
             _close(near)
             return
         self._pairs.append((near, far))
-        threading.Thread(target=self._pump, args=(near, far, epoch), daemon=True).start()
-        self._pump(far, near, epoch)
+        threading.Thread(target=self._pump, args=(near, far, epoch, True), daemon=True).start()
+        self._pump(far, near, epoch, False)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, epoch: int) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, epoch: int, of_near: bool) -> None:
         try:
             source.settimeout(None)
             while data := source.recv(1 << 16):
                 self._flows.wait()
                 if epoch != self._epoch:
                     return  # swallowed: nobody is told
-                sink.sendall(data)
+                if not (of_near and self._deaf):
+                    sink.sendall(data)
         except OSError:
             pass
         if epoch == self._epoch:

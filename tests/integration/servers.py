@@ -251,14 +251,14 @@ class ValkeyCluster:
 
 
 class Nats(Server):
-    """An MQTT 3.1.1 broker with sessions on disk."""
+    """An MQTT 3.1.1 broker with sessions on disk; what has no answer for `ack_wait_s` it sends again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ack_wait_s: int = 30) -> None:
         port, own_port = free_port(), free_port()
         (directory / "nats.conf").write_text(
             f'server_name: test\nlisten: "127.0.0.1:{own_port}"\n'
             f'jetstream {{ store_dir: "{directory / "jetstream"}" }}\n'
-            f'mqtt {{ listen: "127.0.0.1:{port}", max_ack_pending: 2000 }}\n'
+            f'mqtt {{ listen: "127.0.0.1:{port}", max_ack_pending: 2000, ack_wait: "{ack_wait_s}s" }}\n'
         )
         binary = Path(sys.executable).parent / "nats-server"
         super().__init__([str(binary), "-c", str(directory / "nats.conf")], port, directory)

@@ -18,6 +18,7 @@ from flow import Flow, Name, load
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from proxy import Proxy
 from servers import Mosquitto, Nats, Server, Valkey, ValkeyCluster, wait_until
 
 from city.config import load_config
@@ -28,11 +29,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGES, VEHICLES, RATE = 20_000, 1500, 2500.0
 SHARE = {"MARKAZ_INGEST__SHARE": "city"}
-PARTS = {
-    "MARKAZ_INGEST__PARTS": json.dumps(
-        {"a": "markaz/v1/{city}/vehicle/+/position", "b": ["markaz/v1/{city}/vehicle/+/passengers"]}
-    )
-}
+POSITIONS, PASSENGERS = "markaz/v1/{city}/vehicle/+/position", "markaz/v1/{city}/vehicle/+/passengers"
+PARTS = {"MARKAZ_INGEST__PARTS": json.dumps({"a": POSITIONS, "b": [PASSENGERS]})}
 
 
 class Workers:
@@ -218,6 +216,34 @@ def test_parts_divide_the_work_on_a_broker_without_shares_and_move_between_proce
         workers.check(flow)
     finally:
         workers.close()
+
+
+def test_what_a_killed_worker_had_stored_counts_once_although_the_broker_sends_it_late(
+    tmp_path: Path, valkey: Valkey
+) -> None:
+    """Its last acknowledgements are lost, and the store has forgotten those batches when NATS sends them again."""
+    directory = tmp_path / "nats"
+    directory.mkdir()
+    broker = Nats(directory, ack_wait_s=14)
+    wire = Proxy(broker.port)
+    parts = json.dumps({"a": [POSITIONS, PASSENGERS]})
+    settings = {"MARKAZ_INGEST__PARTS": parts, "MARKAZ_MQTT__URL": f"mqtt://127.0.0.1:{wire.port}"}
+    workers = Workers(tmp_path, broker, valkey.url, settings)
+    try:
+        broker.start()
+        workers.start("a")
+        flow = workers.flow()
+        wait_for(flow, 0.2)
+        wire.deafen()
+        time.sleep(0.2)
+        workers.end("a", signal.SIGKILL)
+        wire.heal()
+        workers.start("a")
+        workers.check(flow)
+    finally:
+        workers.close()
+        wire.close()
+        broker.kill()
 
 
 def test_a_part_that_leaves_takes_what_its_session_holds(tmp_path: Path, nats: Nats, valkey: Valkey) -> None:

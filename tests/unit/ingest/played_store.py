@@ -15,7 +15,7 @@ from city.messages import Reading, Received, Reject, WorkerFigures
 from ingest.batch import Batch
 
 NOW = 1_777_870_800_000
-RING = 64  # batch numbers that the scripts remember a worker
+RING = 256  # batch numbers that the scripts remember a worker
 
 Outcome = list[Reading] | StoreDown | StoreRefused
 

@@ -50,6 +50,27 @@ def test_unmarked_messages_are_compared_with_one_answer_of_the_store_a_session()
     assert store.times == 2
 
 
+def test_what_the_store_had_when_a_session_began_stays_known_when_the_store_has_forgotten_it() -> None:
+    """A broker may wait half a minute before it sends again what a killed worker had stored."""
+    store = Asked((3, 10), (None, 12))
+    recent = Recent(store)
+    recent.may_know(3, [1])
+    store.known = {(3, 20)}
+    assert recent.knows({(3, 10), (None, 12), (3, 11)}) == {(3, 10), (None, 12)}
+    recent.ask_anew()
+    assert recent.may_know(3, [10, 20, 21]) == {10, 20}
+
+
+def test_what_sessions_began_with_is_bounded() -> None:
+    store = Asked()
+    recent = Recent(store, most=10)
+    for session in range(100):
+        store.known = {(0, session * 5 + n) for n in range(5)}
+        recent.ask_anew()
+        assert recent.may_know(0, list(range(500))) >= {digest for _, digest in store.known}
+    assert len(recent.may_know(0, list(range(500)))) <= 20
+
+
 def test_nothing_wanted_asks_nobody() -> None:
     store = Asked()
     assert Recent(store).knows(set()) == set()
