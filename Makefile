@@ -48,7 +48,7 @@ fmt: $(TEST_STAMP) ## format and repair what can be repaired
 
 bench: $(TEST_STAMP) browser ## measure; results in bench/results/
 	@$(BIN)/python bench/stages.py && $(BIN)/python bench/ingest.py $(BENCH_INGEST_ARGS) && \
-	  $(BIN)/python bench/detectors.py $(BENCH_DETECTORS_ARGS) && \
+	  $(BIN)/python bench/detectors.py $(BENCH_DETECTORS_ARGS) && $(BIN)/python bench/alarms.py && \
 	  exec $(BIN)/python bench/live.py $(BENCH_ARGS)
 
 install: $(RUN_STAMP) ## what `make run` needs, without starting it

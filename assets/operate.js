@@ -93,6 +93,12 @@
     return words === group + "." + name ? name : words;
   }
 
+  /* Why an alarm is held by design: what it does itself, or the alarm that explains it. */
+  function suppressedBy(reason) {
+    const words = markaz.text("shift.why." + reason);
+    return words === "shift.why." + reason ? worded("rule", reason.split(":")[0]) : words;
+  }
+
   function areaName(code) {
     return (markaz.areaNames || {})[code] || code;
   }
@@ -287,6 +293,7 @@
     isSeen: isSeen,
     alarmOf: alarmOf,
     worded: worded,
+    suppressedBy: suppressedBy,
     areaName: areaName,
     commonOf: commonOf,
     titleOf: titleOf,

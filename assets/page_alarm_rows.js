@@ -36,16 +36,21 @@
     const forS = React.useState(SHELVE_S[1]);
     const name = React.useState(remembered("operator", ""));
     const first = React.useRef(null);
+    const busy = React.useRef(false);
     React.useEffect(function () {
       if (first.current) first.current.focus();
     }, []);
-    const needsName = !remembered("operator", "");
+    const needsName = React.useState(!remembered("operator", ""))[0];
     const submit = function (event) {
       event.preventDefault();
+      if (busy.current) return;
       if (!name[0].trim() || (verb !== "acknowledge" && verb !== "reset" && !text[0].trim())) return;
       remember("operator", name[0].trim());
       const more = verb === "shelve" ? { reason: text[0], for_s: forS[0] } : verb === "acknowledge" || verb === "reset" ? {} : { text: text[0] };
-      props.onDo(verb, more);
+      busy.current = true;
+      props.onDo(verb, more).then(function () {
+        busy.current = false;
+      });
     };
     const field = function (label, state, ref, limit) {
       return h("label", null, label, h("input", { ref: ref, value: state[0], maxLength: limit, onChange: function (event) { state[1](event.target.value); } }));
@@ -91,10 +96,11 @@
     const open = React.useState(""); // the deed whose form is open
     const said = React.useState("");
     const act = function (verb, more) {
-      open[1]("");
       said[1](markaz.text("do.sent"));
-      send(verb, more).then(function (result) {
+      return send(verb, more).then(function (result) {
         said[1](result.said);
+        // What was refused stays written.
+        if (!result.said) open[1](function (now) { return now === verb ? "" : now; });
       });
     };
     return {

@@ -18,7 +18,11 @@
       return markaz.text(line.by ? "deed.open_by" : "deed.open");
     },
     join: function (line) {
-      return markaz.text("deed.join", { alarms: of(line.values, "alarms"), cases: of(line.values, "cases") });
+      const alarms = of(line.values, "alarms");
+      const cases = of(line.values, "cases");
+      // No word of what did not join.
+      const what = alarms && cases ? "deed.join" : cases ? "deed.join_cases" : "deed.join_alarms";
+      return markaz.text(what, { alarms: alarms, cases: cases });
     },
     leave: function (line) {
       return markaz.text("deed.leave", { alarms: of(line.values, "alarms"), id: line.text });
@@ -67,7 +71,7 @@
     const who = line.alarms > 1 ? markaz.text("timeline.many", { n: line.alarms }) : operate.areaName(line.source);
     const words = [markaz.text("rule." + line.rule) + " · " + who + ": " + markaz.text("action." + line.action)];
     if (line.text) words.push(line.text);
-    if (line.reason && line.action !== "rise") words.push(operate.worded("rule", line.reason));
+    if (line.reason && line.action !== "rise") words.push(line.action === "suppress" ? operate.suppressedBy(line.reason) : line.reason);
     return words.join(" · ");
   }
 

@@ -62,12 +62,6 @@
     return h("span", { className: "by" }, h(markaz.PrioritySign, { priority: priority }), " ", markaz.text("priority." + priority));
   }
 
-  /* Another alarm, by its rule; or what the alarm itself does. */
-  function suppressedBy(reason) {
-    const words = markaz.text("shift.why." + reason);
-    return words === "shift.why." + reason ? markaz.operate.worded("rule", reason.split(":")[0]) : words;
-  }
-
   function incidentCell(one) {
     return h("div", { className: "pareto-alarm" }, h(markaz.PrioritySign, { priority: one.priority }), h("a", { href: pageUrl("/incidents/" + one.id) }, markaz.operate.titleOf(one)), h("span", null, one.id));
   }
@@ -129,7 +123,7 @@
         total: summary.totals.held,
         columns: [["shift.alarm", "wide"], ["shift.how", ""], ["shift.why", "wide"], ["shift.until", "time"]],
         rows: summary.held.map(function (one) {
-          const why = one.how === "suppressed" ? suppressedBy(one.reason) : one.reason;
+          const why = one.how === "suppressed" ? markaz.operate.suppressedBy(one.reason) : one.reason;
           return [alarmCell(one.alarm), markaz.text("shift.held." + one.how), [why, one.by].filter(Boolean).join(" · ") || "–", at(one.until_at)];
         }),
       }),
