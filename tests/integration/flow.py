@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from city.store import now_ms
+from city.store import Entry, Store, now_ms
 
 _PACKET_IDS = 60_000
 _TICK_S = 0.01
@@ -72,6 +72,22 @@ def renumbered(messages: Sequence[Message]) -> list[Message]:
         packet_id = struct.pack(">H", number % _PACKET_IDS + 1)
         made.append(Message(name, packet[:at] + packet_id + packet[at + 2 :]))
     return made
+
+
+def every_entry(store: Store) -> list[Entry]:
+    """All that the event streams hold now. In a cluster some nodes answer later than others."""
+    tips = {partition: _entry_id(tip) for partition, tip in store.tips().items()}
+    cursors = dict.fromkeys(tips, "0-0")
+    found: list[Entry] = []
+    until = time.monotonic() + _SILENT_S
+    while any(_entry_id(cursors[partition]) < tip for partition, tip in tips.items()):
+        assert time.monotonic() < until, f"read up to {cursors} of {tips}"
+        found += store.read_events(cursors, block_ms=100)
+    return found
+
+
+def _entry_id(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("-"))
 
 
 class Flow(threading.Thread):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from flow import every_entry
 from servers import ValkeyCluster, wait_until
 
 from city.alarm_store import AlarmCommit, Changed
@@ -118,11 +119,7 @@ def check_all(store: Store, reader: Following, steps: int, *, seen_twice: frozen
     wait_until(lambda: len(reader.found) >= len(wanted), what="the reader's last entries")
     assert set(reader.found) == wanted
     assert {step for (_, at_ms), times in reader.found.items() if times > 1 for step in [at_ms - NOW]} <= seen_twice
-    again = Counter(
-        (one.event.entity, one.event.measured_ms)
-        for entry in store.read_events(dict.fromkeys(range(PARTITIONS), "0-0"), block_ms=10, count=100_000)
-        for one in entry.events
-    )
+    again = Counter((one.event.entity, one.event.measured_ms) for entry in every_entry(store) for one in entry.events)
     assert again == dict.fromkeys(wanted, 1)
     (feed,) = store.counts()
     assert (feed.received, feed.stored, feed.late, feed.rejected) == (len(wanted), len(wanted), 0, {})

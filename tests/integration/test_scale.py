@@ -14,7 +14,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from flow import Flow, Name, load
+from flow import Flow, Name, every_entry, load
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -132,15 +132,11 @@ def _received(store: Store) -> int:
 
 def _streamed(store: Store) -> list[Name]:
     """Every event of the streams."""
-    cursors = dict.fromkeys(range(store.keys.partitions), "0-0")
-    found: list[Name] = []
-    while entries := store.read_events(cursors, block_ms=1):
-        found += [
-            (one.event.facet.value, one.event.entity, one.event.measured_ms)
-            for entry in entries
-            for one in entry.events
-        ]
-    return found
+    return [
+        (one.event.facet.value, one.event.entity, one.event.measured_ms)
+        for entry in every_entry(store)
+        for one in entry.events
+    ]
 
 
 def _onboard(store: Store) -> Counter[str]:
