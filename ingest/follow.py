@@ -99,6 +99,7 @@ class _Follower:
     def __init__(self, store: Store, worker: Worker, clock: Callable[[], int]) -> None:
         self._store, self._worker, self._clock = store, worker, clock
         self._cursors: dict[int, str] = {}
+        self._tips: Mapping[int, str] = {}  # where the streams ended when it began
         self._caught_up = False
         self._next_checkpoint = 0.0
         self.begun = False
@@ -112,7 +113,7 @@ class _Follower:
         )
         self._worker.take(entries)
         now = self._clock()
-        if not self._caught_up and len(entries) < READ_COUNT:
+        if not self._caught_up and len(entries) < READ_COUNT and self._past_tips():
             self._worker.caught_up(now)
             self._caught_up = True
             log.info("caught_up", worker=self._worker.name)
@@ -127,9 +128,18 @@ class _Follower:
         if written is not None:
             self._next_checkpoint = time.monotonic() + max(CHECKPOINT_EVERY_S, written / CHECKPOINT_BYTES_PER_S)
 
+    def _past_tips(self) -> bool:
+        """Whether all that was there at the start is read: in a cluster some nodes answer later than others."""
+        return all(_entry_id(self._cursors[p]) >= _entry_id(tip) for p, tip in self._tips.items())
+
     def _begin(self) -> None:
         cursors = self._worker.begin()
         self._cursors = {p: cursors.get(p, OLDEST) for p in range(self._store.keys.partitions)}
+        self._tips = self._store.tips()
         self.begun = True
         self._caught_up = False
         log.info("begun", worker=self._worker.name, first_time=not cursors)
+
+
+def _entry_id(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("-"))

@@ -154,6 +154,7 @@ def moment(chance: random.Random, levels: dict[str, float], at_ms: int) -> list[
     return events
 
 
+@pytest.mark.timeout(600)  # fifty starts
 def test_killed_fifty_times_it_loses_and_doubles_no_transition(city: City, alarms: Process) -> None:
     chance = random.Random(1)
     levels = dict.fromkeys((f"e{n}" for n in range(6)), 2500.0)
@@ -249,6 +250,6 @@ def test_it_starts_before_the_store_and_stops_at_once(alarms: Process, valkey: V
     wait_until(lambda: "caught_up" in alarms.log(), what="the start")
     since = time.monotonic()
     assert alarms.end(signal.SIGTERM) == 0
-    assert time.monotonic() - since < 2
+    assert time.monotonic() - since < 5
     cursors, _ = city.store.own_alarms("test")
     assert len(cursors) == city.store.keys.partitions
