@@ -118,7 +118,7 @@ def check_all(store: Store, reader: Following, steps: int, *, seen_twice: frozen
     wanted = {(vehicle, NOW + step) for vehicle in VEHICLES for step in range(steps)}
     wait_until(lambda: len(reader.found) >= len(wanted), what="the reader's last entries")
     assert set(reader.found) == wanted
-    assert {step for (_, at_ms), times in reader.found.items() if times > 1 for step in [at_ms - NOW]} <= seen_twice
+    assert {at_ms - NOW for (_, at_ms), times in reader.found.items() if times > 1} <= seen_twice
     again = Counter((one.event.entity, one.event.measured_ms) for entry in every_entry(store) for one in entry.events)
     assert again == dict.fromkeys(wanted, 1)
     (feed,) = store.counts()
