@@ -3,9 +3,9 @@
 -- read before the first write. A batch that comes twice (the worker did not hear the answer) changes
 -- nothing the second time and is answered as the first time.
 --
--- KEYS: batches, counts, events, digests, onboard, then for each group: latest, measured
--- ARGV: worker, batch number, received_ms, how long the stream goes back (ms), digests, header, then for
---       each group a JSON array of its events.
+-- KEYS: batches, counts, events, digests, onboard, archived, then for each group: latest, measured
+-- ARGV: worker, batch number, received_ms, how long the stream goes back (ms), digests, header, how long it waits
+--       for the archive (ms), then for each group a JSON array of its events.
 -- The header is msgpack: a group [facet, feeds, keys, times, lengths, slots, marks, counts] each.
 --   feeds:   one name for all events, or a name each; '' is not counted. A leading '~' marks an event
 --            that is not counted either when it says nothing new (the broker repeats what is retained).
@@ -20,6 +20,7 @@ local RING = 256
 local MARKS_MAX = 2000 -- bytes of marks kept of one time; events of one camera and one time have long ones
 local PIECE = 4000 -- Lua's unpack is limited to about 8,000 values
 local QUIET = 126 -- '~'
+local AHEAD_MS = 60000 -- ids so far ahead of the clock: it was wrong once, and went back
 
 local worker, number, digests = ARGV[1], tonumber(ARGV[2]), ARGV[5]
 local batches, counters, events = KEYS[1], KEYS[2], KEYS[3]
@@ -42,6 +43,8 @@ if number < fence then return redis.error_reply('FENCED another process works as
 -- A key of a wrong type stops the script here, not half-way through the writes.
 redis.call('XLEN', events)
 redis.call('HLEN', KEYS[4])
+local archived = redis.call('GET', KEYS[6]) or ''
+local archived_ms = tonumber(string.match(archived, '^%d+'))
 
 -- Stream ids are of the store's clock: a worker whose clock jumps must not trim by its own.
 local clock = redis.call('TIME')
@@ -61,6 +64,22 @@ end
 local function write(key, pairs_)
   for from = 1, #pairs_, PIECE do
     redis.call('HSET', key, unpack(pairs_, from, math.min(from + PIECE - 1, #pairs_)))
+  end
+end
+
+-- A store that is full takes no write, but gives room back: what only waits for the archive goes then, an eighth at a
+-- time, the oldest first. Without that it would stay full for ever when the archive's writer is away.
+local function give_way()
+  local first = redis.call('XRANGE', events, '-', '+', 'COUNT', 1)[1]
+  if not first then return end
+  local first_ms, keep_ms = tonumber(string.match(first[1], '^%d+')), clock_ms - ARGV[4]
+  if first_ms > clock_ms + AHEAD_MS then
+    redis.call('XTRIM', events, 'MAXLEN', '~', math.floor(redis.call('XLEN', events) * 7 / 8))
+  elseif first_ms < keep_ms then
+    -- Whole nodes go: where none is so old, all that may go does.
+    for _, until_ms in ipairs({first_ms + (keep_ms - first_ms) / 8, keep_ms}) do
+      if redis.call('XTRIM', events, 'MINID', '~', string.format('%d', until_ms)) > 0 then return end
+    end
   end
 end
 
@@ -119,8 +138,8 @@ local seen = 0
 local groups = cmsgpack.unpack(ARGV[6])
 for g = 1, #groups do
   local facet, feeds, keys, times, lengths, slots, marks, counts = unpack(groups[g])
-  local blob = ARGV[6 + g]
-  local latest, measured = KEYS[4 + 2 * g], KEYS[5 + 2 * g]
+  local blob = ARGV[7 + g]
+  local latest, measured = KEYS[5 + 2 * g], KEYS[6 + 2 * g]
   redis.call('HLEN', latest)
   local stamps, changed, newest, starts, dropped, late = {}, {}, {}, {}, {}, {}
   read(measured, keys, stamps)
@@ -228,9 +247,22 @@ for key in pairs(summed_up) do
 end
 local new_counters = totals()
 
+-- The first write: a full store refuses it, and nothing is written yet.
+local begun = redis.pcall('HSET', batches, worker .. ':fence', string.format('%d', fence))
+if type(begun) == 'table' and begun.err then
+  if string.find(begun.err, 'OOM', 1, true) then give_way() end
+  return begun
+end
 for _, one in ipairs(writes) do write(one[1], one[2]) end
 if #entry > 0 then
-  redis.call('XADD', events, 'MINID', '~', string.format('%d', math.max(0, clock_ms - ARGV[4])), '*', unpack(entry))
+  local before_ms = clock_ms - ARGV[4]
+  -- What the archive has not got stays, but not for ever: a store that fills up would take nothing at all any more.
+  if archived_ms then before_ms = math.min(before_ms, math.max(archived_ms, clock_ms - ARGV[7])) end
+  local id = redis.call('XADD', events, 'MINID', '~', string.format('%d', math.max(0, before_ms)), '*', unpack(entry))
+  -- Such ids are never old by the clock: what is archived of them can go.
+  if tonumber(string.match(id, '^%d+')) > clock_ms + AHEAD_MS and archived_ms then
+    redis.call('XTRIM', events, 'MINID', '~', archived)
+  end
 end
 write(KEYS[5], sums)
 write(counters, new_counters)

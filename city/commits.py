@@ -30,6 +30,7 @@ class Keep(Struct, frozen=True, kw_only=True):
 
     events_s: float
     rejects_max_bytes: int
+    hold_s: float = 3600  # events that are not archived yet stay so long at most
 
 
 KEEP = Keep(events_s=900, rejects_max_bytes=64 << 20)
@@ -115,8 +116,8 @@ class Commits:
             names += keys.of_facet(partition, facet)
             header.append(group)
             blobs.append(blob)
-        keep_ms = int(self._keep.events_s * 1000)
-        return Call(_COMMIT, names, [worker, number, now_ms, keep_ms, packed, _pack(header), *blobs])
+        keep_ms, hold_ms = int(self._keep.events_s * 1000), int(self._keep.hold_s * 1000)
+        return Call(_COMMIT, names, [worker, number, now_ms, keep_ms, packed, _pack(header), hold_ms, *blobs])
 
     def order(self, part: Part) -> list[Reading]:
         """The readings in the order in which the script counts them."""

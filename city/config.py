@@ -21,6 +21,7 @@ from city.rules import Alarms
 from city.rules.incidents import Incidents
 from city.rules.nuisance import Nuisance
 from city.settings import CityProfile, Feeds, History, Http, Ingest, Kpis, Live, Mqtt, Redis, Simulator, Store
+from city.transit import Transit
 
 ENV_PREFIX = "MARKAZ_"
 # Read by the command line itself, not part of the settings.
@@ -50,6 +51,7 @@ class Config(Section):
     notices: Notices = Notices()
     kpis: Kpis = Kpis()
     live: Live = Live()
+    transit: Transit = Transit()
     simulator: Simulator = Simulator()
     cities: Mapping[str, CityProfile]
     root: Path = Field(default=Path(), exclude=True)
@@ -114,7 +116,17 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     mqtt = config.mqtt.model_copy(update={"ca_file": ca_file})
     ca_file = config.notices.ca_file and config.root / config.notices.ca_file
     notices = config.notices.model_copy(update={"ca_file": ca_file})
-    return config.model_copy(update={"data_dir": config.root / config.data_dir, "mqtt": mqtt, "notices": notices})
+    data_dir = config.root / config.data_dir
+    history = config.history.model_copy(update={"url": _history_url(config, data_dir)})
+    return config.model_copy(update={"data_dir": data_dir, "mqtt": mqtt, "notices": notices, "history": history})
+
+
+def _history_url(config: Config, data_dir: Path) -> str:
+    """Where the archive lies: as given, or beside the store that it is filled from."""
+    url = config.history.url
+    if url == History().url:
+        return str(data_dir / "history")
+    return url if "://" in url or "::" in url else str(config.root / url)
 
 
 def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:

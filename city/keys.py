@@ -44,10 +44,18 @@ NAMES: tuple[Name, ...] = (
     Name(
         "markaz:{<city>:<p>}:events",
         "stream",
-        "store.events_keep_s",
+        "store.events_keep_s, until archived",
         "ingest",
         "dashboard, alarms, history",
         "one entry a batch; a field a facet with a JSON array of events, `<facet>:late` for those out of order",
+    ),
+    Name(
+        "markaz:{<city>:<p>}:archived",
+        "string",
+        "for ever",
+        "history",
+        "ingest",
+        "id of the last entry of `events` that the archive has: none behind it is deleted, but for `history.hold_s`",
     ),
     Name(
         "markaz:{<city>:<p>}:counts",
@@ -195,6 +203,22 @@ NAMES: tuple[Name, ...] = (
         "one entry a hand-over that both have signed, entry id = its number: `handover` JSON",
     ),
     Name(
+        "markaz:{<city>}:systemic",
+        "hash",
+        "for ever",
+        "dashboard",
+        "dashboard",
+        "systemic problems that somebody has looked at, by id, JSON",
+    ),
+    Name(
+        "markaz:{<city>}:systemic_log",
+        "stream",
+        "for ever",
+        "dashboard",
+        "dashboard",
+        "one entry a line of a systemic problem's history: `problem` its id, `entry` JSON",
+    ),
+    Name(
         "markaz:{<city>}:outbox:<receiver>",
         "stream",
         "until the receiver has it",
@@ -252,6 +276,22 @@ NAMES: tuple[Name, ...] = (
         "worker → JSON of its figures, written every second or two",
     ),
     Name(
+        "markaz:{<city>}:archive",
+        "string",
+        "for ever",
+        "history",
+        "dashboard, alarms",
+        "how the archive stands: JSON of its figures, written every few seconds",
+    ),
+    Name(
+        "markaz:{<city>}:archive_known",
+        "string",
+        "for ever",
+        "history",
+        "history",
+        "which archive the streams were archived to last, and its commit, JSON: another one is not begun unasked",
+    ),
+    Name(
         "markaz:{<city>}:samples:<series>",
         "stream",
         "store.samples_keep_s",
@@ -288,6 +328,15 @@ class Keys:
     def events(self, partition: int) -> str:
         return f"{self._partition[partition]}events"
 
+    def archived(self, partition: int) -> str:
+        return f"{self._partition[partition]}archived"
+
+    def archive(self) -> str:
+        return f"{self._city}archive"
+
+    def archive_known(self) -> str:
+        return f"{self._city}archive_known"
+
     def counts(self, partition: int | None) -> str:
         return f"{self._prefix(partition)}counts"
 
@@ -304,7 +353,7 @@ class Keys:
         """What `commit.lua` is given of a partition, in its order."""
         names = self._of_commit.get(partition)
         if names is None:
-            own = (self.batches, self.counts, self.events, self.digests, self.onboard)
+            own = (self.batches, self.counts, self.events, self.digests, self.onboard, self.archived)
             names = self._of_commit[partition] = tuple(name(partition) for name in own)
         return names
 
@@ -352,6 +401,12 @@ class Keys:
 
     def shifts(self) -> str:
         return f"{self._city}shifts"
+
+    def systemic(self) -> str:
+        return f"{self._city}systemic"
+
+    def systemic_log(self) -> str:
+        return f"{self._city}systemic_log"
 
     def outbox(self, receiver: str) -> str:
         return f"{self._city}outbox:{receiver}"

@@ -16,6 +16,21 @@ from city.mappings import FeedMapping, check_names
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
+# Facets of `city.events`, and the log of alarms.
+ArchiveFeed = Literal[
+    "position",
+    "vehicle_status",
+    "passengers",
+    "fuel",
+    "camera_event",
+    "camera_status",
+    "sensor",
+    "case",
+    "case_list",
+    "trip",
+    "transition",
+]
+RollupFeed = Annotated[str, Field(pattern=r"^rollup_(mahalla|district|route|vehicle)_(60|900|3600)$")]
 FormatName = Literal["native", "hfp", "gtfs_rt", "waltti_apc", "frigate", "traccar", "owntracks", "cap"]
 
 
@@ -52,8 +67,33 @@ class Redis(Section):
         return _check_scheme(url, ("redis", "rediss", "unix", "redis-cluster", "rediss-cluster"))
 
 
+class Rollup(Section):
+    by: Literal["mahalla", "district", "route", "vehicle"]
+    every_s: Literal[60, 900, 3600]
+
+
 class History(Section):
-    url: str = "var/history"
+    url: Annotated[str, Field(min_length=1)] = "var/history"
+    flush_every_s: Annotated[float, Field(gt=0, le=600)] = 20
+    flush_rows: Annotated[int, Field(ge=1000, le=2_000_000)] = 200000
+    compact_files: Annotated[int, Field(ge=2, le=1000)] = 16
+    compact_rows: Annotated[int, Field(ge=1000)] = 2000000
+    keep_days: Mapping[ArchiveFeed | RollupFeed, Positive] = Field(default={})
+    hold_s: Positive = 3600
+    room_min_mb: Annotated[int, Field(ge=0)] = 2048
+    engine: Literal["duckdb", "pyspark"] = "duckdb"
+    engine_url: str | None = Field(default=None, repr=False)
+    query_workers: Annotated[int, Field(ge=1, le=32)] = 2
+    query_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    query_memory_mb: Annotated[int, Field(ge=64)] = 512
+    query_waiting_max: Annotated[int, Field(ge=1, le=1000)] = 16
+    query_timeout_s: Positive = 120
+    rollups: tuple[Rollup, ...] = (
+        Rollup(by="mahalla", every_s=900),
+        Rollup(by="district", every_s=900),
+        Rollup(by="route", every_s=900),
+        Rollup(by="vehicle", every_s=3600),
+    )
 
 
 class Store(Section):

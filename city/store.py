@@ -16,6 +16,7 @@ from msgspec import MsgspecError
 from msgspec import json as msgspec_json
 
 from city.alarm_store import AlarmStore
+from city.archive_figures import ArchiveFigures
 from city.commits import KEEP, Commits, Keep, Part
 from city.config import Config
 from city.events import EVENT_TYPES, Event, Facet
@@ -26,6 +27,7 @@ from city.outbox_store import OutboxStore
 from city.reject_store import RejectsKept, RejectStore, StoredReject
 from city.shift_store import ShiftStore
 from city.streams import Streams
+from city.systemic_store import SystemicStore
 
 __all__ = ["RejectsKept", "Store", "StoreDown", "StoreFenced", "StoreMismatch", "StoreRefused", "StoredReject"]
 
@@ -37,6 +39,8 @@ T = TypeVar("T")
 
 _encode = msgspec_json.Encoder().encode
 _decode_worker = msgspec_json.Decoder(WorkerFigures).decode
+_decode_archive = msgspec_json.Decoder(ArchiveFigures).decode
+_decode_archive = msgspec_json.Decoder(ArchiveFigures).decode
 _decoders: dict[str, Callable[[bytes], Any]] = {}
 _list_decoders: dict[str, Callable[[bytes], Any]] = {}
 for _facet, _type in EVENT_TYPES.items():
@@ -81,7 +85,7 @@ class Sent:
         return found
 
 
-class Store(RejectStore, AlarmStore, OutboxStore, ShiftStore):
+class Store(RejectStore, AlarmStore, OutboxStore, ShiftStore, SystemicStore):
     """The city's store. Every method raises StoreDown or StoreRefused."""
 
     def __init__(
@@ -113,7 +117,11 @@ class Store(RejectStore, AlarmStore, OutboxStore, ShiftStore):
             password=config.redis.password,
             timeout_s=timeout_s,
             durability=Durability(disk=settings.durability == "disk", replicas=settings.replicas),
-            keep=Keep(events_s=settings.events_keep_s, rejects_max_bytes=settings.rejects_max_bytes),
+            keep=Keep(
+                events_s=settings.events_keep_s,
+                rejects_max_bytes=settings.rejects_max_bytes,
+                hold_s=config.history.hold_s,
+            ),
         )
 
     def close(self) -> None:
@@ -290,6 +298,11 @@ class Store(RejectStore, AlarmStore, OutboxStore, ShiftStore):
         values = self.link.run(lambda client: client.hvals(self.keys.workers()))
         found = [one for value in values if (one := self._read(_decode_worker, value, "worker")) is not None]
         return sorted(found, key=lambda figures: figures.worker)
+
+    def archive_figures(self) -> ArchiveFigures | None:
+        """How the archive stands, as its writer told last; None where no archive was ever written."""
+        value = self.link.run(lambda client: client.get(self.keys.archive()))
+        return None if value is None else self._read(_decode_archive, value, "archive")
 
     def claim(self, worker: str, holder: str, *, keep_s: int) -> bool:
         """Hold, or hold on to, a worker's name for `keep_s`; False while another holder has it."""

@@ -1,4 +1,4 @@
-"""The process that remembers: samples of the city's numbers, aligned to the wall clock.
+"""The process that remembers: samples of the city's numbers, aligned to the wall clock, and beside it the archive.
 
 Each sample lies under its own time, so whoever runs twice, or again, adds it once. While the store
 is away no sample is taken: a gap in the line is the truth.
@@ -30,7 +30,9 @@ from analysis.samples import (
 from city.config import Config
 from city.events import Facet
 from city.store import Entry, Store
+from ingest.archiver import ArchiverThread
 from ingest.follow import follow, stop_on_signals
+from ingest.roller import RollerThread
 
 log = structlog.get_logger()
 
@@ -41,19 +43,25 @@ TANK_FORGOTTEN_AFTER_MS = 86_400_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The process has no options of its own."""
-    parser.description = "Remember the city: write samples of its numbers to the store."
+    parser.description = "Remember the city: write samples of its numbers to the store, and all events to the archive."
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
-    """Remember until SIGTERM or Ctrl-C; 0."""
+    """Remember until SIGTERM or Ctrl-C; 0, or 1 where the archive's writer failed."""
     del arguments
     stop = stop_on_signals()
     store = Store.of(config)
+    archiver = ArchiverThread(config, stop)
+    archiver.start()
+    if config.history.rollups:
+        RollerThread(config, stop, right=archiver.right).start()
     try:
         follow(store, HistoryWorker(store, config), stop)
     finally:
+        stop.set()
+        archiver.join()
         store.close()
-    return 0
+    return 1 if archiver.failed else 0
 
 
 class HistoryWorker:

@@ -15,6 +15,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from city.archive_source import ArchiveSource, StoreMemory
 from city.config import Config, ConfigError
 from city.store import Store, StoreDown, StoreRefused
 from markaz.embedded import resolve
@@ -135,8 +136,21 @@ def _store(config: Config) -> Finding:
     store = Store.of(config)
     try:
         store.ping()
+        memory = ArchiveSource(store).memory()
     except (StoreDown, StoreRefused) as error:
         return Finding("FAIL", "store", f"{shown}: {error}")
     finally:
         store.close()
-    return Finding("ok", "store", f"{shown} answers")
+    return Finding("ok", "store", f"{shown} answers{memory_told(memory, config.history.hold_s) if memory else ''}")
+
+
+def memory_told(memory: StoreMemory, hold_s: float) -> str:
+    """What the store takes, and what it would take while the archive is away for as long as it may be."""
+    most = f"of {memory.max_bytes >> 20} MB" if memory.max_bytes else "without a limit (set maxmemory)"
+    told = f"; {memory.used_bytes >> 20} MB {most} in use"
+    if memory.events_bytes_per_s:
+        held = int(memory.events_bytes_per_s * hold_s)
+        told += f"; events of {hold_s / 60:.0f} minutes, held while the archive is away, take {held >> 20} MB"
+        if memory.max_bytes and memory.used_bytes + held > memory.max_bytes:
+            told += ": too much, the oldest would go sooner"
+    return told

@@ -41,12 +41,13 @@ COMMANDS = (
     Command("up", "markaz.up", "start everything on this machine and keep it running"),
     Command("ingest", "ingest.receiver", "take messages from the broker into the store", ("mqtt", "redis")),
     Command("alarms", "ingest.alarms", "watch the stored events and raise alarms", ("redis",)),
-    Command("history", "ingest.history", "sample the city for trends and history", ("redis",)),
+    Command("history", "markaz.history", "sample the city, and archive all that it says; or look after the archive"),
     Command("dashboard", "dashboard.main", "serve the pages and the API", ("redis",)),
     Command("simulate", "sim.simulate", "publish a simulated city", ("mqtt",)),
     Command("replay", "sim.replay", "publish a recording", ("mqtt",)),
     Command("rejects", "markaz.rejects", "list, show and take in again the messages that were rejected", ("redis",)),
     Command("geo", "markaz.geo", "bring a city's polygons in"),
+    Command("gtfs", "markaz.gtfs", "check a timetable, bring it in, or write the observed one"),
     Command("check", "markaz.check", "check the settings, the geography, the broker and the store"),
 )
 

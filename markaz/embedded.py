@@ -5,7 +5,9 @@ Both come as wheels, listen on 127.0.0.1 alone and keep their data below the dat
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import socket
 import sys
@@ -49,7 +51,13 @@ def broker(config: Config, directory: Path, port: int) -> Server:
 
 def store(config: Config, directory: Path, port: int) -> Server:
     """The store on `port`; writes its configuration below `directory`."""
-    text = store_config(directory / "store", port, config.redis.password, durability=config.store.durability)
+    text = store_config(
+        directory / "store",
+        port,
+        config.redis.password,
+        durability=config.store.durability,
+        memory_bytes=_memory_bytes() // 2,
+    )
     file = _write_private(directory / "store" / "valkey.conf", text)
     command = [str(_store_binary()), str(file)]
     return Server("store", command, port, f"redis://{HOST}:{port}/0", lambda: redis_readiness(HOST, port))
@@ -78,10 +86,12 @@ def broker_config(directory: Path, port: int, username: str | None, password: st
     return "\n".join([*lines, "}", ""])
 
 
-def store_config(directory: Path, port: int, password: str | None, *, durability: str = "memory") -> str:
+def store_config(
+    directory: Path, port: int, password: str | None, *, durability: str = "memory", memory_bytes: int = 0
+) -> str:
     """valkey-server's configuration: every write in an append-only file, synced each second.
 
-    With `durability="disk"` at once: workers wait for it.
+    With `durability="disk"` at once: workers wait for it. `memory_bytes`: what it may take, 0 for all there is.
     """
     lines = [
         f"bind {HOST}",
@@ -98,6 +108,9 @@ def store_config(directory: Path, port: int, password: str | None, *, durability
         "auto-aof-rewrite-min-size 256mb",
         # A full store must refuse and be seen, not forget vehicles.
         "maxmemory-policy noeviction",
+        # A store without a limit is ended by the system when the memory is; with one it gives up what waits for the
+        # archive. Half: while it rewrites its file it may need as much again.
+        f"maxmemory {memory_bytes}",
         # Children of the supervisor log to their own files.
         'logfile ""',
         "daemonize no",
@@ -146,6 +159,14 @@ def with_urls(config: Config, mqtt_url: str | None, redis_url: str | None) -> Co
     if redis_url is not None:
         changed["redis"] = config.redis.model_copy(update={"url": redis_url})
     return config.model_copy(update=changed)
+
+
+def _memory_bytes() -> int:
+    """What this machine has, or its container may take."""
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):
+        most = min(most, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return most
 
 
 def _broker_binary() -> Path:

@@ -6,6 +6,8 @@ A step takes a state, what was seen and the rule's numbers, and gives the next s
 from __future__ import annotations
 
 from analysis.detectors import (
+    archive_behind,
+    archive_gap,
     broker_lost,
     bunching,
     camera_alert,
@@ -40,6 +42,8 @@ from analysis.detectors import (
 from analysis.detectors.detector import Detector
 
 DETECTORS: tuple[Detector, ...] = (
+    archive_behind.DETECTOR,
+    archive_gap.DETECTOR,
     broker_lost.DETECTOR,
     bunching.DETECTOR,
     camera_alert.DETECTOR,

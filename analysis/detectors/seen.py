@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from city.archive_figures import ArchiveFigures
 from city.messages import Arrival, FeedCount, WorkerFigures
 
 
@@ -52,4 +53,11 @@ class DiskSeen(Struct, frozen=True, kw_only=True):
 
     free_bytes: int  # that an ordinary user may still write
     total_bytes: int
+    now_ms: int
+
+
+class ArchiveSeen(Struct, frozen=True, kw_only=True):
+    """The newest figures of the archive's writer, old ones too. Shown every second, once there are any."""
+
+    figures: ArchiveFigures
     now_ms: int

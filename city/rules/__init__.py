@@ -19,6 +19,8 @@ from city.rules.sensors import (
     SensorThreshold,
 )
 from city.rules.system import (
+    ArchiveBehind,
+    ArchiveGap,
     BrokerLost,
     ClockSkew,
     DiskFull,
@@ -77,6 +79,8 @@ class Alarms(Section):
     worker_silent: WorkerSilent = WorkerSilent()
     store_lost: StoreLost = StoreLost()
     disk_full: DiskFull = DiskFull()
+    archive_behind: ArchiveBehind = ArchiveBehind()
+    archive_gap: ArchiveGap = ArchiveGap()
 
     @model_validator(mode="after")
     def _suppression_ends(self) -> Alarms:

@@ -81,6 +81,18 @@ class StoreLost(Rule):
     on_delay_s: NotNegative = 10
 
 
+class ArchiveBehind(_Filling):
+    priority: Priority = "high"
+    share_max: Share = 0.25
+    share_clear: Share = 0.1
+    on_delay_s: NotNegative = 60
+
+
+class ArchiveGap(Rule):
+    priority: Priority = "high"
+    clear_after_s: Positive = 3600
+
+
 class DiskFull(Rule):
     priority: Priority = "high"
     free_min: Share = 0.1

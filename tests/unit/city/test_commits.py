@@ -105,13 +105,13 @@ def test_a_call_says_worker_number_time_digests_and_each_facets_events() -> None
     positions, passengers = msgpack.decode(call.arguments[5])
     assert positions[:2] == ["position", "feed"]
     assert positions[2:4] == [["a", "a"], [str(NOW)] * 2]
-    assert [len(blob) for blob in json.decode(call.arguments[6])]
-    assert json.decode(call.arguments[6], type=list[VehiclePosition]) == [events[0], events[2]]
-    assert json.decode(call.arguments[7], type=list[PassengerCount]) == [events[1]]
+    assert [len(blob) for blob in json.decode(call.arguments[7])]
+    assert json.decode(call.arguments[7], type=list[VehiclePosition]) == [events[0], events[2]]
+    assert json.decode(call.arguments[8], type=list[PassengerCount]) == [events[1]]
     # Lengths say where each event's text lies between brackets and commas.
     start = 1
     for length, event in zip(positions[4], (events[0], events[2]), strict=True):
-        assert json.decode(call.arguments[6][start : start + length], type=VehiclePosition) == event
+        assert json.decode(call.arguments[7][start : start + length], type=VehiclePosition) == event
         start += length + 1
     assert passengers[7] == [[-2, False]]
     assert positions[7] is False

@@ -53,8 +53,25 @@ def test_the_shipped_settings_are_the_defaults() -> None:
     """Whoever reads config.yaml reads what applies without it, but for the city's own: cities and incidents."""
     shipped = load_config(SHIPPED, {})
     bare = Config(cities=shipped.cities, incidents=shipped.incidents)
-    assert shipped.model_dump(exclude={"data_dir"}) == bare.model_dump(exclude={"data_dir"})
+    placed = {"data_dir": True, "history": {"url"}}
+    assert shipped.model_dump(exclude=placed) == bare.model_dump(exclude=placed)
     assert shipped.data_dir == SHIPPED.resolve().parent / bare.data_dir
+
+
+@pytest.mark.parametrize(
+    ("given", "lies"),
+    [
+        ({}, "{root}/var/history"),
+        ({"MARKAZ_DATA_DIR": "/srv/markaz"}, "/srv/markaz/history"),
+        ({"MARKAZ_HISTORY__URL": "archive"}, "{root}/archive"),
+        ({"MARKAZ_HISTORY__URL": "/mnt/archive", "MARKAZ_DATA_DIR": "/srv/markaz"}, "/mnt/archive"),
+        ({"MARKAZ_HISTORY__URL": "s3://bucket/history"}, "s3://bucket/history"),
+    ],
+)
+def test_the_archive_lies_with_the_store_that_fills_it_unless_a_place_is_named(
+    given: dict[str, str], lies: str
+) -> None:
+    assert load_config(SHIPPED, given).history.url == lies.format(root=SHIPPED.resolve().parent)
 
 
 def test_relative_paths_lie_beside_the_settings_file(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from analysis.alarm_states import apply, transition_of
 from city.alarm_store import AlarmCommit, Others
 from city.alarms import Act, Action, Alarm, AlarmState, Transition
+from city.archive_figures import ArchiveFigures, ArchiveLoss
 from city.config import Config
 from city.events import CameraEvent, CameraStatus, Event, Facet
 from city.incidents import Incident
@@ -35,6 +36,7 @@ class Shelf(Store):
         self.known: list[Event] = []
         self.commits = 0
         self.rejects_bytes = 0
+        self.archive: ArchiveFigures | None = None
         self.down = False
 
     def latest(self, facet: Facet) -> Any:
@@ -45,6 +47,9 @@ class Shelf(Store):
 
     def workers(self) -> list[Any]:
         return []
+
+    def archive_figures(self) -> ArchiveFigures | None:
+        return self.archive
 
     def rejects_kept(self) -> RejectsKept:
         return RejectsKept(messages=1, size_bytes=self.rejects_bytes)
@@ -233,6 +238,19 @@ def test_a_reject_stream_near_its_bound_is_an_alarm_until_it_is_emptied(worker: 
     shelf.rejects_bytes = 10 << 20
     beat(worker, NOW + 2 * S)
     assert not shelf.kept[alarm.id].active
+
+
+def test_what_the_archive_lost_is_an_alarm_and_the_end_of_its_writing_too(worker: AlarmWorker, shelf: Shelf) -> None:
+    lost = ArchiveLoss(streams=("0",), from_ms=NOW - 9 * S, to_ms=NOW - S, entries=3, since_ms=NOW, found_ms=NOW)
+    shelf.archive = ArchiveFigures(
+        at_ms=NOW, committed_ms=NOW, commit=1, files=1, rows_written=0, waiting_rows=0, lag_s=0, hold_s=100, lost=lost
+    )
+    for second in range(100):
+        beat(worker, NOW + second * S)
+    standing = {one.rule: one for one in shelf.kept.values() if one.active}
+    assert standing.keys() == {"archive_gap", "archive_behind"}
+    assert standing["archive_gap"].values["batches"] == 3
+    assert standing["archive_behind"].values["waits_for"] == "process"
 
 
 TOLD = {

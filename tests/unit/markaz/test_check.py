@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from city.archive_source import StoreMemory
 from city.config import Config
 from city.settings import CityProfile
-from markaz.check import Finding, findings, geography
+from markaz.check import Finding, findings, geography, memory_told
 
 CITIES = {"tashkent": CityProfile(names={"en": "T"}, bounds=(69, 41, 70, 42), timezone="Asia/Tashkent")}
 ROOT = Path(__file__).parents[3]
@@ -73,3 +74,10 @@ def test_servers_that_refuse_fail_without_showing_secrets(tmp_path: Path) -> Non
         assert finding.state == "FAIL"
         assert "refused" in finding.detail
         assert "hunter2" not in finding.detail
+
+
+def test_what_the_store_holds_while_the_archive_is_away_is_reckoned_before() -> None:
+    told = memory_told(StoreMemory(100 << 20, 1000 << 20, (1 << 20) / 8), 3600)
+    assert told == ("; 100 MB of 1000 MB in use; events of 60 minutes, held while the archive is away, take 450 MB")
+    assert memory_told(StoreMemory(600 << 20, 1000 << 20, (1 << 20) / 8), 3600).endswith("the oldest would go sooner")
+    assert "set maxmemory" in memory_told(StoreMemory(1, 0, 0.0), 3600)

@@ -20,7 +20,9 @@ def no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("words", [[command.name] for command in COMMANDS] + [["geo", "import"], []])
+@pytest.mark.parametrize(
+    "words", [[command.name] for command in COMMANDS] + [["geo", "import"], ["gtfs", "export"], []]
+)
 def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, "--help"])
@@ -28,7 +30,7 @@ def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureF
     assert "usage: markaz" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [command.name for command in COMMANDS if command.name != "geo"])
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS if command.name not in ("geo", "gtfs")])
 def test_bad_settings_end_every_command_with_one_line_and_code_2(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

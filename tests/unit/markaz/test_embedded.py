@@ -48,6 +48,16 @@ def test_the_store_keeps_every_write_and_forgets_nothing(tmp_path: Path) -> None
     assert 'requirepass "s"' in store_config(tmp_path, 6380, "s")
 
 
+def test_the_store_takes_half_of_the_memory_at_most(tmp_path: Path) -> None:
+    """Without a limit the system would end it, and with it every screen."""
+    assert "maxmemory 12345" in store_config(tmp_path, 6380, None, memory_bytes=12345).splitlines()
+    store(config(tmp_path), tmp_path, 6380)
+    (line,) = [
+        one for one in (tmp_path / "store" / "valkey.conf").read_text().splitlines() if one.startswith("maxmemory ")
+    ]
+    assert 0 < int(line.split()[1]) <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
 def test_a_configuration_with_a_password_is_its_owners_alone(tmp_path: Path) -> None:
     store(config(tmp_path, redis={"password": "hunter2"}), tmp_path, 6380)
     assert (tmp_path / "store" / "valkey.conf").stat().st_mode & 0o077 == 0
