@@ -17,11 +17,16 @@ BENCH_ARGS ?=
 BENCH_INGEST_ARGS ?=
 # BENCH_DETECTORS_ARGS= for whole weeks: a quarter of an hour.
 BENCH_DETECTORS_ARGS ?= --quick
+# BENCH_HISTORY_ARGS= for the whole day, BENCH_ANALYSTS_ARGS= for 300 and 2,000 vehicles beside it: a quarter of an hour each.
+BENCH_HISTORY_ARGS ?= --quick --without-postgres
+BENCH_REPLAY_ARGS ?= --hours 2 --starts 5
+BENCH_ANALYSTS_ARGS ?= --vehicles 300 --hours 2 --rounds 1
 
 # What is installed is known by the content of what was asked for, and by the place: scripts hold absolute paths.
 key = $(shell { pwd; cat $(1) pyproject.toml; } | cksum | tr ' ' -)
 RUN_STAMP := $(VENV)/.run-$(call key,requirements.lock)
 TEST_STAMP := $(VENV)/.test-$(call key,requirements.lock requirements-test.lock)
+SPARK_STAMP := $(VENV)/.spark-$(call key,requirements-spark.lock)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
 .PHONY: help run test check fmt bench lock clean install install-test browser
@@ -33,7 +38,7 @@ help: ## this list
 run: $(RUN_STAMP) ## start everything here, fed by the simulator; Ctrl-C stops it
 	@MARKAZ_SIMULATE=$(MARKAZ_SIMULATE) exec $(BIN)/markaz up
 
-test: $(TEST_STAMP) browser ## every test; PYTEST_ARGS="-k fuel" for some
+test: $(TEST_STAMP) $(SPARK_STAMP) browser ## every test; PYTEST_ARGS="-k fuel" for some
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(TEST_STAMP) ## formatting, lint, types, architecture
@@ -49,11 +54,13 @@ fmt: $(TEST_STAMP) ## format and repair what can be repaired
 bench: $(TEST_STAMP) browser ## measure; results in bench/results/
 	@$(BIN)/python bench/stages.py && $(BIN)/python bench/ingest.py $(BENCH_INGEST_ARGS) && \
 	  $(BIN)/python bench/detectors.py $(BENCH_DETECTORS_ARGS) && $(BIN)/python bench/alarms.py && \
+	  $(BIN)/python bench/history.py $(BENCH_HISTORY_ARGS) && $(BIN)/python bench/replay.py $(BENCH_REPLAY_ARGS) && \
+	  $(BIN)/python bench/analysts.py $(BENCH_ANALYSTS_ARGS) && \
 	  exec $(BIN)/python bench/live.py $(BENCH_ARGS)
 
 install: $(RUN_STAMP) ## what `make run` needs, without starting it
 
-install-test: $(TEST_STAMP) ## what `make test` needs
+install-test: $(TEST_STAMP) $(SPARK_STAMP) ## what `make test` needs
 
 browser:
 	@.ci/system-packages
@@ -64,7 +71,9 @@ lock: ## resolve the dependencies anew, with hashes
 	  uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$$@"; }; \
 	compile --output-file requirements.lock && \
-	compile --extra test --extra bench --constraints requirements.lock --output-file requirements-test.lock
+	compile --extra test --extra bench --constraints requirements.lock --output-file requirements-test.lock && \
+	mkdir -p var && compile --extra spark --constraints requirements-test.lock --output-file var/spark.lock && \
+	awk '/^#/ && !body; /^[A-Za-z0-9]/ { body = 1; wanted = /^(pyspark|py4j)==/ } wanted' var/spark.lock >requirements-spark.lock
 
 clean: ## remove what was built and installed; var/ with the city's data stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -106,3 +115,10 @@ $(TEST_STAMP): requirements.lock requirements-test.lock pyproject.toml
 	$(make_venv)
 	$(call install_lock,requirements-test.lock)
 	@touch $(RUN_STAMP) $@
+
+# Spark comes as a source of 456 MB and nothing else: it is packed here, with what the test lock has brought. Where it
+# cannot be had, the tests that compare the engines are skipped, and the next `make test` tries again.
+$(SPARK_STAMP): requirements-spark.lock | $(TEST_STAMP)
+	@echo 'Installing requirements-spark.lock …'
+	@if $(PIP) install --no-deps --no-build-isolation --use-pep517 --require-hashes --requirement requirements-spark.lock; \
+	  then touch $@; else echo 'make: Spark is not installed: the tests on it will be skipped' >&2; fi

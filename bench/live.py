@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,7 +61,7 @@ WATCH = """(probe) => {
 class City:
     """The whole of Markaz with a simulated load, in processes of its own."""
 
-    def __init__(self, vehicles: int) -> None:
+    def __init__(self, vehicles: int, settings: Mapping[str, str] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="markaz-bench-", ignore_cleanup_errors=True)
         self.http, self.mqtt = _free_port(), _free_port()
         environment = {
@@ -71,6 +72,7 @@ class City:
             "MARKAZ_REDIS__PORT": str(_free_port()),
             "MARKAZ_SIMULATE": "1",
             "MARKAZ_SIMULATOR__VEHICLES": str(vehicles),
+            **(settings or {}),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "markaz", "up"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
