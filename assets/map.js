@@ -10,6 +10,7 @@
   const STALE = 1;
   const HAS_BEARING = 2;
   const TROLLEYBUS = 4;
+  const GONE = 8; // of a replayed frame: not there at this moment
   const AGE_MAX_S = 65535; // stands for everything older
   const CHUNK = 50; // a path of thousands of parts costs ten times its parts
   const HIT_PX = 11;
@@ -21,6 +22,7 @@
   let cameras = null;
   let alarms = [];
   let incidents = { incidents: [], points: [] }; // with places of their alarms
+  let past = null; // while a moment of the past is shown: live frames are not drawn
   let focus = null; // on an incident's page: {id, points} to be shown instead of all that is open
   let selection = markaz.memory.get("selection");
   let hovered = null;
@@ -69,27 +71,63 @@
     };
   }
 
-  markaz.on("roster", function (next) {
+  function takeRoster(next) {
     roster = next;
     indexOf = new Map();
     next.ids.forEach(function (id, index) {
       indexOf.set(id, index);
     });
+  }
+
+  function takeAlarms(frame) {
+    alarms = frame.alarms;
+    incidents = { incidents: frame.incidents || [], points: frame.points || [] };
+  }
+
+  markaz.on("roster", function (next) {
+    if (!past) takeRoster(next);
   });
   markaz.on("vehicles", function (frame) {
-    if (!roster || frame.rev !== roster.rev) return; // its roster is on the way
+    if (past || !roster || frame.rev !== roster.rev) return; // its roster is on the way
     fleet = decode(frame);
     draw();
   });
   markaz.on("cameras", function (frame) {
+    if (past) return;
     cameras = frame;
     draw();
   });
   markaz.on("alarms", function (frame) {
-    alarms = frame.alarms;
-    incidents = { incidents: frame.incidents || [], points: frame.points || [] };
+    if (past) return;
+    takeAlarms(frame);
     draw();
   });
+
+  /* A moment of the past instead of the present: {roster, fleet, alarms, areas} in the shapes of the live frames, with
+     fractions in the fleet's places. null: the present again. */
+  markaz.showPast = function (next) {
+    const areas = past && past.areas;
+    if (next) {
+      past = next;
+      if (next.roster !== roster) takeRoster(next.roster);
+      fleet = next.fleet;
+      cameras = null; // nothing keeps how each camera was
+      takeAlarms({ alarms: next.alarms });
+      if (next.areas !== areas) recolour();
+    } else if (past) {
+      past = null;
+      const live = markaz.frames;
+      if (live.roster) takeRoster(live.roster);
+      fleet = live.vehicles && roster && live.vehicles.rev === roster.rev ? decode(live.vehicles) : null;
+      cameras = live.cameras || null;
+      takeAlarms(live.alarms || { alarms: [] });
+      recolour();
+    }
+    // Within the refresh that the player asked for: one that is put off to the next shows every other moment only.
+    if (next && !scheduled && performance.now() - paintedAt > costMs / 2) paint();
+    else draw();
+  };
+
   markaz.on("focus", function (next) {
     const other = next && (!focus || focus.id !== next.id || !focus.points.length);
     focus = next;
@@ -102,6 +140,12 @@
   markaz.on("link", function () {
     draw();
   });
+
+  /* The row of a vehicle that is drawn now, -1 without one. */
+  function rowOf(id) {
+    const index = indexOf.get(id);
+    return index === undefined || !fleet || !roster || index >= fleet.n || fleet.flags[index] & GONE ? -1 : index;
+  }
 
   function world(index) {
     const box = roster.box;
@@ -118,8 +162,8 @@
   }
 
   markaz.vehicleNow = function (id) {
-    const index = indexOf.get(id);
-    if (index === undefined || !fleet || index >= fleet.n) return null;
+    const index = rowOf(id);
+    if (index < 0) return null;
     const known = function (value) {
       return value === UNKNOWN ? null : value;
     };
@@ -133,14 +177,14 @@
       speed: known(fleet.speed[index]),
       fuel: known(fleet.fuel[index]),
       age_s: fleet.age[index] + since,
-      loadAge_s: fleet.loadAge[index] + since,
-      fuelAge_s: fleet.fuelAge[index] + since,
+      loadAge_s: fleet.loadAge ? fleet.loadAge[index] + since : null,
+      fuelAge_s: fleet.fuelAge ? fleet.fuelAge[index] + since : null,
       world: world(index),
     };
   };
 
   markaz.areaNow = function (code, field) {
-    const frame = markaz.frames.areas;
+    const frame = past ? past.areas : markaz.frames.areas;
     const at = markaz.areaIndex && markaz.areaIndex[code];
     if (!frame || at === undefined || !frame[field]) return null;
     return frame[field][at];
@@ -224,7 +268,7 @@
         scale: 256 * Math.pow(2, this._map.getZoom()),
         origin: this._map.getPixelBounds().min,
         ui: uiScale(),
-        lost: markaz.link() === "lost" || markaz.link() === "stale",
+        lost: !past && (markaz.link() === "lost" || markaz.link() === "stale"),
       };
       paintLabels(view);
       if (!isHidden("cameras")) paintCameras(view);
@@ -293,6 +337,7 @@
     const size = vehicleSize(view);
     const groups = { stale: [], "load-unknown": [], "load-0": [], "load-1": [], "load-2": [], "load-3": [] };
     for (let index = 0; index < fleet.n; index++) {
+      if (fleet.flags[index] & GONE) continue;
       const point = screenOf(view, world(index));
       if (!inside(view, point, 20)) continue;
       const name = view.lost || fleet.flags[index] & STALE ? "stale" : loadClass(fleet.load[index]);
@@ -357,9 +402,7 @@
   }
 
   function pointOfAlarm(alarm) {
-    if (alarm.source_kind === "vehicle" && fleet && roster && indexOf.get(alarm.source_id) !== undefined && indexOf.get(alarm.source_id) < fleet.n) {
-      return world(indexOf.get(alarm.source_id));
-    }
+    if (alarm.source_kind === "vehicle" && rowOf(alarm.source_id) >= 0) return world(rowOf(alarm.source_id));
     return alarm.lat === null || alarm.lat === undefined ? null : worldOf(alarm.lat, alarm.lon);
   }
 
@@ -487,7 +530,7 @@
   function pointOfSelection() {
     if (!selection) return null;
     if (selection.kind === "vehicle") {
-      return fleet && roster && indexOf.get(selection.id) !== undefined && indexOf.get(selection.id) < fleet.n ? world(indexOf.get(selection.id)) : null;
+      return rowOf(selection.id) >= 0 ? world(rowOf(selection.id)) : null;
     }
     if (selection.kind === "camera" && cameras) {
       const at = cameras.ids.indexOf(selection.id);
@@ -524,7 +567,9 @@
       }
     };
     if (fleet && roster && !isHidden("vehicles")) {
-      for (let index = 0; index < fleet.n; index++) consider("vehicle", roster.ids[index], world(index));
+      for (let index = 0; index < fleet.n; index++) {
+        if (!(fleet.flags[index] & GONE)) consider("vehicle", roster.ids[index], world(index));
+      }
     }
     if (!best && cameras && !isHidden("cameras")) {
       cameras.ids.forEach(function (id, index) {
@@ -546,14 +591,15 @@
       if (vehicle.mode) head.push(t("mode." + vehicle.mode) === "mode." + vehicle.mode ? vehicle.mode : t("mode." + vehicle.mode));
       if (vehicle.route) head.push(t("route", { route: vehicle.route }));
       const ago = function (age_s) {
-        return t("age", { age: (age_s >= AGE_MAX_S ? "> " : "") + markaz.age(age_s) });
+        // Of the past it is not known how old a count was.
+        return age_s === null ? "" : " · " + t("age", { age: (age_s >= AGE_MAX_S ? "> " : "") + markaz.age(age_s) });
       };
       const aged = function (name, value, unit, age_s) {
-        return value === null ? null : t(name) + " " + (value === UNKNOWN - 1 ? "≥ " : "") + known(value, unit) + " · " + ago(age_s);
+        return value === null ? null : t(name) + " " + (value === UNKNOWN - 1 ? "≥ " : "") + known(value, unit) + ago(age_s);
       };
       return [
         head.join(" · "),
-        aged("speed", vehicle.speed, t("unit.kmh"), vehicle.age_s) || t("panel.position") + " · " + ago(vehicle.age_s),
+        aged("speed", vehicle.speed, t("unit.kmh"), vehicle.age_s) || t("panel.position") + ago(vehicle.age_s),
         aged("load", vehicle.load, "%", vehicle.loadAge_s),
         aged("fuel", vehicle.fuel, "%", vehicle.fuelAge_s),
         vehicle.stale ? "✕ " + t("stale") : null,
@@ -626,7 +672,7 @@
 
   function recolour() {
     const scale = (markaz.settings().indicators || {})[indicator];
-    const frame = markaz.frames.areas;
+    const frame = past ? past.areas : markaz.frames.areas;
     if (!scale || !frame) return;
     Object.keys(polygons).forEach(function (code) {
       const polygon = polygons[code];

@@ -188,7 +188,8 @@
         { className: "alarm-words" },
         h("div", { className: "alarm-title" }, h("b", null, markaz.text("rule." + alarm.rule)), h("span", null, operate.sourceOf(alarm))),
         h("div", { className: "alarm-text" }, operate.alarmText(alarm)),
-        h("div", { className: "alarm-place" }, [operate.placeOf(alarm), operate.stateText(alarm)].filter(Boolean).join(" · ")),
+        // Of a long line the place is cut, not what is to be done.
+        h("div", { className: "alarm-place" }, operate.placeOf(alarm) ? h("span", null, operate.placeOf(alarm)) : null, h("span", null, operate.placeOf(alarm) ? "\u00a0· " : "", operate.stateText(alarm))),
         chosen && !props.quiet && !deeds.open ? h(DeedButtons, { deeds: deedsOf(alarm), onBegin: begin }) : null,
         deeds.form,
         deeds.words,

@@ -17,8 +17,12 @@ from dashboard import (
     api_alarm_load,
     api_alarms,
     api_feeds,
+    api_history,
     api_incidents,
+    api_replay,
     api_shifts,
+    api_systemic,
+    api_transit,
     cap,
     geojson,
     gtfs_rt,
@@ -26,9 +30,13 @@ from dashboard import (
     metrics,
     pages,
 )
+from dashboard.analyst import Analyst
 from dashboard.load_reader import LoadReader
+from dashboard.replay import ReplayDesk
 from dashboard.screen import Screen
 from dashboard.shift_desk import ShiftDesk
+from dashboard.systemic_desk import SystemicDesk
+from dashboard.transit_desk import TransitDesk
 from layouts.shell import shell
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -58,15 +66,24 @@ def build(config: Config) -> FastAPI:
     screen = Screen(config, areas)
     load = LoadReader(config)
     desk = ShiftDesk(config, load)
+    transit = TransitDesk(config)
+    analyst = Analyst(config)
+    systemic = SystemicDesk(config)
+    replay = ReplayDesk(config)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         screen.start(asyncio.get_running_loop())
         load.start()
+        systemic.start()
         yield
+        analyst.stop()
         load.stop()
         screen.stop()
         desk.close()
+        transit.stop()
+        systemic.stop()
+        replay.close()
 
     server = FastAPI(
         title="Markaz",
@@ -85,7 +102,11 @@ def build(config: Config) -> FastAPI:
     api_alarm_load.add_routes(server, config, load, desk)
     api_shifts.add_routes(server, screen, desk)
     api_incidents.add_routes(server, config, screen)
+    api_systemic.add_routes(server, config, areas, systemic)
+    api_replay.add_routes(server, replay)
+    api_history.add_routes(server, analyst)
     gtfs_rt.add_routes(server, config, screen)
+    api_transit.add_routes(server, config, transit)
     geojson.add_routes(server, config, screen)
     api.add_routes(server, config, areas, screen)
     pages.add_geography(server, config, geography)
@@ -105,7 +126,7 @@ def build(config: Config) -> FastAPI:
         websocket_inactivity_timeout=0,  # a quiet night must not close the socket
     )
     dash.layout = shell()
-    pages.add_callbacks(dash, config, areas, screen, geography)
+    pages.add_callbacks(dash, config, areas, screen, geography, on_replay=replay.warm)
     # Dash would do it at the first request of `/` or its own paths: a wall that asks for `/wall` first after a restart
     # got a page without our scripts.
     dash._setup_server()  # type: ignore[no-untyped-call]

@@ -25,6 +25,7 @@ from analysis.picture import Picture
 from analysis.samples import KPIS, KpiSample, read_kpi_sample
 from analysis.workers import WorkerLooks
 from city.alarms import Alarm, AlarmState
+from city.archive_figures import ArchiveFigures
 from city.config import Config
 from city.events import Event, Facet, TripUpdate, VehicleEvent
 from city.incidents import Incident
@@ -57,6 +58,7 @@ class CityState:
     rates: FeedRates = field(default_factory=FeedRates)
     workers: WorkerLooks = field(default_factory=WorkerLooks)
     rejects_kept: RejectsKept | None = None  # None until the store was asked
+    archive: ArchiveFigures | None = None  # None where no archive was ever written
     meter: FuelMeter = field(default_factory=lambda: FuelMeter(window_s=900))
     samples: list[tuple[int, KpiSample]] = field(default_factory=list)  # KPIs of a day, oldest first
     store_up: bool = False
@@ -150,11 +152,12 @@ class Feed:
                     counts_due = time.monotonic() + _COUNTS_EVERY_S
                     feeds = store.counts()
                     workers, kept = store.workers(), store.rejects_kept()
+                    archive = store.archive_figures()
                     fresh = _read_samples(store, newest_ms + 1)
                     newest_ms = fresh[-1][0] if fresh else newest_ms
                     self._post(
-                        lambda feeds=feeds, workers=workers, kept=kept, fresh=fresh: self._take_counts(  # type: ignore[misc]
-                            feeds, workers, kept, fresh
+                        lambda feeds=feeds, workers=workers, kept=kept, archive=archive, fresh=fresh: self._take_counts(  # type: ignore[misc]
+                            feeds, workers, kept, archive, fresh
                         )
                     )
 
@@ -232,6 +235,7 @@ class Feed:
         feeds: list[FeedCount],
         workers: list[WorkerFigures],
         kept: RejectsKept,
+        archive: ArchiveFigures | None,
         fresh: list[tuple[int, KpiSample]],
     ) -> None:
         state = self.state
@@ -239,6 +243,7 @@ class Feed:
         state.rates.update(feeds, now)
         state.workers.update(workers)
         state.rejects_kept = kept
+        state.archive = archive
         state.samples += fresh
         while state.samples and state.samples[0][0] < now - _SAMPLES_BACK_MS - _SAMPLES_SLACK_MS:
             # In steps, because shortening a list from its head moves all of it.

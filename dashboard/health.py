@@ -10,6 +10,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 from msgspec import json as msgspec_json
 
+from analysis.detectors.archive_behind import unarchived_s
+from city.archive_figures import ArchiveFigures
 from city.config import Config
 from city.store import now_ms
 from dashboard.screen import Screen
@@ -17,6 +19,8 @@ from dashboard.screen import Screen
 _REACH_S = 1.0
 # A store heard of within this time is reachable: it is asked at least once a second.
 _STORE_HEARD_MS = 3000
+# Its figures come every two seconds.
+_ARCHIVE_HEARD_S = 30.0
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -31,7 +35,7 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
         state = screen.state
         age_ms = now_ms() - state.read_ms
         store_ok = state.store_up and age_ms < _STORE_HEARD_MS
-        lines = [
+        lines: list[dict[str, str | bool]] = [
             {
                 "part": "store",
                 "ok": store_ok,
@@ -39,9 +43,25 @@ def add_routes(server: FastAPI, config: Config, screen: Screen) -> None:
             },
             {"part": "broker", "ok": broker is None, "detail": broker or "accepts connections"},
         ]
-        body = b"".join(msgspec_json.encode(line) + b"\n" for line in lines)
         status = 200 if all(line["ok"] for line in lines) else 503
+        if state.archive is not None:
+            # Told, but no reason to take this dashboard away: the live screens do not need it.
+            lines.append(archive_line(state.archive, now_ms()))
+        body = b"".join(msgspec_json.encode(line) + b"\n" for line in lines)
         return Response(body, status_code=status, media_type="application/x-ndjson")
+
+
+def archive_line(figures: ArchiveFigures, now: int) -> dict[str, str | bool]:
+    """Whether what the city says is archived, as a line of `/readyz`."""
+    silent_s = (now - figures.at_ms) / 1000
+    lag_s = unarchived_s(figures, now)
+    if silent_s > _ARCHIVE_HEARD_S:
+        detail = f"its writer not heard for {silent_s:.0f} s"
+    elif figures.waits_for:
+        detail = f"waits for the {'store' if figures.waits_for == 'store' else 'folder'}, {lag_s:.0f} s behind"
+    else:
+        return {"part": "archive", "ok": True, "detail": f"{lag_s:.0f} s behind"}
+    return {"part": "archive", "ok": False, "detail": detail}
 
 
 def _reach(url: str) -> str | None:

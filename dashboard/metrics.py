@@ -14,7 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from analysis.detectors.archive_behind import unarchived_s
 from analysis.workers import cumulated
+from city.archive_figures import ArchiveFigures
 from city.messages import Histogram, WorkerFigures
 from city.store import now_ms
 from dashboard.load_reader import LoadReader
@@ -43,7 +45,7 @@ class _Figures(Collector):
     def collect(self) -> list[Metric]:
         now = now_ms()
         workers = _workers(self._screen.state.workers.newest(), now)
-        return [*self._feeds(), *workers, *self._alarm_load(), *self._own()]
+        return [*self._feeds(), *workers, *self._alarm_load(), *_archive(self._screen.state.archive, now), *self._own()]
 
     def _feeds(self) -> list[Metric]:
         received = CounterMetricFamily("markaz_feed_messages_received", "Messages received, by feed", labels=["feed"])
@@ -102,6 +104,27 @@ class _Figures(Collector):
         ]
 
 
+def _archive(figures: ArchiveFigures | None, now: int) -> list[Metric]:
+    told: list[Metric] = []
+    for name, about, number in _ARCHIVE:
+        family = GaugeMetricFamily(name, about)
+        if figures is not None:
+            family.add_metric([], number(figures, now))
+        told.append(family)
+    return told
+
+
+_ARCHIVE: tuple[tuple[str, str, Callable[[ArchiveFigures, int], float]], ...] = (
+    ("markaz_archive_lag_seconds", "Age of the oldest event that is not archived, at most", unarchived_s),
+    ("markaz_archive_hold_seconds", "Age at which such an event is deleted", lambda a, now: a.hold_s),
+    ("markaz_archive_figures_age_seconds", "Age of these figures", lambda a, now: max(0.0, (now - a.at_ms) / 1000)),
+    ("markaz_archive_waiting_rows", "Rows that were read and are in no file yet", lambda a, now: a.waiting_rows),
+    ("markaz_archive_rows", "Rows in all files", lambda a, now: a.rows),
+    ("markaz_archive_files", "Files", lambda a, now: a.files),
+    ("markaz_archive_bytes", "Bytes of all files", lambda a, now: a.bytes),
+    ("markaz_archive_gaps", "Gaps: events that were deleted before they were archived", lambda a, now: a.gaps),
+    ("markaz_archive_problem_files", "Files that were skipped", lambda a, now: a.problems),
+)
 # A worker's plain numbers: name, help, whether it only grows, and the number itself.
 _PLAIN: tuple[tuple[str, str, bool, Callable[[WorkerFigures], float]], ...] = (
     ("markaz_worker_messages_received", "Messages since the worker's start", True, lambda w: w.received),

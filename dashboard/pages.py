@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,19 +16,25 @@ from fastapi.responses import FileResponse
 from city.areas import Areas
 from city.config import Config
 from city.i18n import LANGUAGES, Translator, translator
+from city.routes import RoutesError, load_routes
+from dashboard.api_replay import SPEEDS
 from dashboard.briefing import areas_an_hour_ago, brief
 from dashboard.dash_page import DashPage
 from dashboard.problems import Problem
 from dashboard.screen import Screen
 from dashboard.selected import past, selected
 from layouts.alarm_load import alarm_load
+from layouts.analytics import analytics
 from layouts.briefing import briefing
 from layouts.feeds import feeds
 from layouts.incidents import incident, incidents
 from layouts.operations import operations, wall
 from layouts.panel import panel_head, panel_now, panel_past
+from layouts.replay import replay
 from layouts.shell import live_settings, not_found
 from layouts.shift import shift
+from layouts.systemic import systemic
+from layouts.transit import transit
 
 _PANEL_EVERY_S = 2.0
 _INCIDENT = re.compile(r"/incidents/([\w-]{1,40})")
@@ -59,8 +66,27 @@ def language_of(search: str | None, config: Config) -> Translator:
     return translator(next((language for language in LANGUAGES if language == asked), config.profile.language))
 
 
-def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geography: frozenset[str]) -> None:
+def route_names(config: Config) -> tuple[str, ...]:
+    """The routes that the city knows, in the order of their numbers; none where their file cannot be used."""
+    try:
+        names = {line.route for line in load_routes(config.city_dir)}
+    except RoutesError:
+        return ()
+    return tuple(sorted(names, key=lambda name: (len(name), name)))
+
+
+def add_callbacks(
+    app: Dash,
+    config: Config,
+    areas: Areas,
+    screen: Screen,
+    geography: frozenset[str],
+    *,
+    on_replay: Callable[[], None] = lambda: None,
+) -> None:
+    """The pages, by their path. `on_replay` is called on the event loop when the replay's is served."""
     timezone = config.profile.timezone
+    routes = route_names(config)
 
     async def page_of(path: str, t: Translator) -> Component:
         match path:
@@ -76,6 +102,15 @@ def add_callbacks(app: Dash, config: Config, areas: Areas, screen: Screen, geogr
                 return feeds(config, t)
             case "/alarm-load":
                 return alarm_load(config, t)
+            case "/analytics":
+                return analytics(config, areas, t, routes)
+            case "/transit":
+                return transit(config, t)
+            case "/replay":
+                on_replay()
+                return replay(config, areas, t, geography, SPEEDS)
+            case "/systemic":
+                return systemic(config, t, geography)
             case "/shift":
                 return shift(config, t, None)
             case _ if (number := path.removeprefix("/shift/")).isdecimal() and len(number) < 10:

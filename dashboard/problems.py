@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 
 
 class Problem(Exception):
-    """What the caller gets instead of an answer: status, a short title, and what to do about it."""
+    """What the caller gets instead of an answer: status, a short title, what to do about it, and members of its own."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
+        self.more = more
 
 
 def document(status: int, title: str, detail: str, instance: str, **more: Any) -> JSONResponse:
@@ -28,7 +29,7 @@ def document(status: int, title: str, detail: str, instance: str, **more: Any) -
 def add_handlers(server: FastAPI) -> None:
     @server.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> JSONResponse:
-        return document(error.status, error.title, error.detail, request.url.path)
+        return document(error.status, error.title, error.detail, request.url.path, **error.more)
 
     @server.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from analysis.detection import Detection
-from analysis.detectors.seen import ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, StoreSeen, WorkerSeen
+from analysis.detectors.seen import ArchiveSeen, ArrivalSeen, DiskSeen, FeedSeen, RejectsSeen, StoreSeen, WorkerSeen
 from analysis.notifier import Notifier
 from analysis.routes import Routes
 from analysis.schedule import Clock
@@ -209,6 +209,8 @@ class AlarmWorker:
         self._arrivals.update(workers)
         for feed, arrival in self._arrivals.arrivals(now_ms).items():
             detection.see(ArrivalSeen(feed=feed, arrival=arrival, now_ms=now_ms))
+        if (archive := store.archive_figures()) is not None:
+            detection.see(ArchiveSeen(figures=archive, now_ms=now_ms))
         if now_ms >= self._next_disk_ms:
             self._next_disk_ms = now_ms + DISK_EVERY_MS
             with contextlib.suppress(OSError):  # a data folder that is not there is not filling

@@ -73,6 +73,25 @@ AlarmLoad = _component("AlarmLoad", (), "The measures of the alarm load, the wor
 Shift = _component(
     "Shift", ("number",), "The present shift with its log and signatures; with `number` that earlier hand-over."
 )
+ReplayBanner = _component("ReplayBanner", (), "Says, large, that this is the past, and which moment of it.")
+ReplayControls = _component(
+    "ReplayControls",
+    ("speeds",),
+    "Plays, pauses, steps, scrubs; `speeds`: [city seconds a second, seconds between samples] that may be chosen.",
+)
+ReplayAlarms = _component("ReplayAlarms", (), "The operator's list of that moment, with what had been done by then.")
+Systemic = _component(
+    "Systemic", ("ground",), "Systemic problems with their evidence; `ground`: addresses of mahallas and districts."
+)
+Analytics = _component(
+    "Analytics",
+    ("feeds", "city", "cityName", "bounds", "kinds", "districts", "parents", "routes"),
+    "Everything of the page of analytics but the grid of rows. `feeds`: what can be asked of each; `kinds`: of areas "
+    "that the city has; `parents`: mahalla → district; `routes`: those to be proposed.",
+)
+Transit = _component(
+    "Transit", ("limits",), "All of the page of transport analysis; `limits`: what is early, late, bunched, a gap."
+)
 Banner = _component("Banner", (), "Says when the page does not hear the server or the server not the store.")
 Clock = _component("Clock", (), "Connection state, date and time in the city's time zone.")
 Indicators = _component("Indicators", (), "Chooses what colours the polygons, with its scale.")

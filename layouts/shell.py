@@ -15,7 +15,11 @@ from layouts.theme import INDICATORS
 PAGES = (
     ("/", "page.operations"),
     ("/incidents", "page.incidents"),
+    ("/analytics", "page.analytics"),
+    ("/transit", "page.transit"),
     ("/alarm-load", "page.alarm_load"),
+    ("/systemic", "page.systemic"),
+    ("/replay", "page.replay"),
     ("/shift", "page.shift"),
     ("/wall", "page.wall"),
     ("/briefing", "page.briefing"),

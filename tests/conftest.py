@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # Tests import what they share as `servers` and `outcomes`; with import mode importlib no folder is on the path.
-sys.path[:0] = [str(ROOT / "tests" / part) for part in ("integration", "unit/ingest/decode", "fuzz")]
+sys.path[:0] = [
+    str(ROOT / "tests" / part) for part in ("integration", "unit/ingest/decode", "unit/city/archive", "fuzz")
+]
 
 from servers import Mosquitto, Nats, Valkey, ValkeyCluster  # noqa: E402
 

@@ -125,7 +125,9 @@ def test_a_city_comes_to_life_is_named_to_a_second_start_heals_and_leaves_nothin
 
     checked = city.markaz("check")
     assert checked.returncode == 0, checked.stdout
-    assert re.search(r"^ok +store +redis://127\.0\.0\.1:\d+/0 answers$", checked.stdout, re.MULTILINE)
+    assert re.search(
+        r"^ok +store +redis://127\.0\.0\.1:\d+/0 answers; \d+ MB of \d+ MB in use", checked.stdout, re.MULTILINE
+    )
     assert re.search(r"^ok +broker +mqtt://127\.0\.0\.1:\d+ answers$", checked.stdout, re.MULTILINE)
 
     assert note.redis_url is not None

@@ -21,10 +21,12 @@ from starlette.routing import Route
 from analysis import samples
 from analysis.kpis import KPI_UNITS
 from analysis.picture import Camera, Vehicle
+from analysis.transit.study import What
 from analysis.workers import WorkerLooks
 from city.alarms import Alarm, AlarmPriority
 from city.config import ENV_NOT_SETTINGS, ENV_PREFIX, Config, load_config
 from city.events import EVENT_TYPES
+from city.gtfs import faults as gtfs_faults
 from city.incidents import Incident
 from city.keys import NAMES, partition_of
 from city.mappings import NATIVE, FieldSource
@@ -196,6 +198,14 @@ def test_every_key_and_unit_of_a_mapping_is_documented() -> None:
     assert set(codes(units)) - {"value"} == set(UNITS)
     kinds = next(line for line in text.splitlines() if "kind: vehicle/position" in line)
     assert set(re.findall(r"\w+/\w+|\bcase\b", kinds)) == set(NATIVE)
+
+
+def test_every_reason_to_refuse_a_timetable_is_documented() -> None:
+    assert column(section("GTFS static")) == [reason.value for reason in gtfs_faults.Reason]
+
+
+def test_every_question_of_the_transport_analysis_is_documented() -> None:
+    assert column(section("Transport analysis")) == [what.value for what in What]
 
 
 def test_every_feed_is_documented() -> None:
