@@ -335,14 +335,7 @@
   /* Nothing is asked before the page knows its words and the city's clock. */
   function Analytics(props) {
     markaz.useFrame("summary");
-    const settings = markaz.settings();
-    const state = React.useState(Boolean(settings.days));
-    React.useEffect(function () {
-      if (state[0]) return undefined;
-      const timer = setInterval(function () { if (markaz.settings().days) state[1](true); }, 50);
-      return function () { clearInterval(timer); };
-    }, [state[0]]);
-    return state[0] ? h(Page, Object.assign({ key: settings.lang }, props)) : null;
+    return analytics.parts.useReady() ? h(Page, Object.assign({ key: markaz.settings().lang }, props)) : null;
   }
 
   Object.assign(window.markaz_live, { Analytics: Analytics });

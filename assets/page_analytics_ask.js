@@ -219,5 +219,5 @@
       });
   }
 
-  Object.assign(analytics, { useAnswers: useAnswers, forgetAnswers: forget, rowsOf: rowsOf, call: call });
+  Object.assign(analytics, { Failure: Failure, useAnswers: useAnswers, forgetAnswers: forget, rowsOf: rowsOf, call: call });
 })();

@@ -132,5 +132,16 @@
     );
   }
 
-  analytics.parts = { TOP: TOP, Part: Part, Failed: Failed, Exports: Exports, Top: Top, Origin: Origin, Chosen: Chosen, Work: Work };
+  /* Whether the page knows its words and the city's clock: they come with the first frames. */
+  function useReady() {
+    const state = React.useState(Boolean(markaz.settings().days));
+    React.useEffect(function () {
+      if (state[0]) return undefined;
+      const timer = setInterval(function () { if (markaz.settings().days) state[1](true); }, 50);
+      return function () { clearInterval(timer); };
+    }, [state[0]]);
+    return state[0];
+  }
+
+  analytics.parts = { useReady: useReady, TOP: TOP, Part: Part, Failed: Failed, Exports: Exports, Top: Top, Origin: Origin, Chosen: Chosen, Work: Work };
 })();

@@ -22,29 +22,8 @@
     if (answers.size > KEPT) answers.delete(answers.keys().next().value);
   }
 
-  function Failure(kind, detail) {
-    this.kind = kind; // a word of the catalogue below analytics.error.
-    this.detail = detail || "";
-  }
-
-  function kindOf(status, detail) {
-    if (status === 503 && /no answer within/.test(detail)) return "timeout";
-    return { 409: "cancelled", 422: "question", 429: "busy", 500: "bug", 503: "history" }[status] || "away";
-  }
-
   function fetched(address, signal) {
-    return fetch(PATH + address, { cache: "no-store", signal: signal }).then(
-      function (answer) {
-        return answer.json().then(
-          function (body) {
-            if (!answer.ok) throw new Failure(kindOf(answer.status, body.detail || ""), body.detail || body.title);
-            return body;
-          },
-          function () { throw new Failure("away"); },
-        );
-      },
-      function (error) { throw new Failure(error && error.name === "AbortError" ? "cancelled" : "away"); },
-    );
+    return markaz.analytics.call(PATH + address, { signal: signal });
   }
 
   async function work(order) {
@@ -70,8 +49,8 @@
         if (!order.abort.signal.aborted) order.onAnswer(answer);
       },
       function (failure) {
-        if (!(failure instanceof Failure)) console.error(failure);
-        if (!order.abort.signal.aborted) order.onFailure(failure instanceof Failure ? failure : new Failure("bug"));
+        if (!(failure instanceof markaz.analytics.Failure)) console.error(failure);
+        if (!order.abort.signal.aborted) order.onFailure(failure instanceof markaz.analytics.Failure ? failure : new markaz.analytics.Failure("bug"));
       },
     ).finally(function () {
       running = null;
@@ -134,7 +113,7 @@
       set(function (before) {
         const after = {};
         Object.keys(before).forEach(function (name) {
-          after[name] = before[name].busy ? Object.assign({}, before[name], { busy: false, failure: new Failure("cancelled") }) : before[name];
+          after[name] = before[name].busy ? Object.assign({}, before[name], { busy: false, failure: new markaz.analytics.Failure("cancelled") }) : before[name];
         });
         return after;
       });

@@ -40,7 +40,6 @@ T = TypeVar("T")
 _encode = msgspec_json.Encoder().encode
 _decode_worker = msgspec_json.Decoder(WorkerFigures).decode
 _decode_archive = msgspec_json.Decoder(ArchiveFigures).decode
-_decode_archive = msgspec_json.Decoder(ArchiveFigures).decode
 _decoders: dict[str, Callable[[bytes], Any]] = {}
 _list_decoders: dict[str, Callable[[bytes], Any]] = {}
 for _facet, _type in EVENT_TYPES.items():

@@ -39,6 +39,7 @@ from dashboard.transit_desk import (
     NothingSeen,
     NotWanted,
     Table,
+    TookTooLong,
     TooManyQuestions,
     TransitDesk,
 )
@@ -188,13 +189,15 @@ async def _waited(request: Request, ask: Callable[[threading.Event], Given]) -> 
                 gone.set()
         return asked.result()
     except TooManyQuestions as error:
-        raise Problem(429, "Too many questions", f"{error}; ask again later") from None
+        raise Problem(429, "Too many questions", f"{error}; ask again later", kind="busy") from None
     except NotWanted:
-        raise Problem(409, "The question was cancelled", "who asked has gone") from None
+        raise Problem(409, "The question was cancelled", "who asked has gone", kind="cancelled") from None
     except NothingSeen as error:
         raise Problem(404, "Nothing was observed", str(error)) from None
     except CannotBeMade as error:
         raise Problem(422, "A parameter is missing", str(error)) from None
+    except TookTooLong as error:
+        raise Problem(503, "The question was not answered", str(error), kind="timeout") from None
     except NotAnswered as error:
         raise Problem(503, "The question was not answered", str(error)) from None
 

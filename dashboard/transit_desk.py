@@ -37,6 +37,10 @@ class NotAnswered(Exception):
     """There is no answer; the message says why."""
 
 
+class TookTooLong(NotAnswered):
+    """It was given up after `history.query_timeout_s`."""
+
+
 class CannotBeMade(NotAnswered):
     """What was asked for lacks something that the message names."""
 

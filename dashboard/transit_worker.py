@@ -26,7 +26,7 @@ from city.history.engines import HistoryError
 from city.history.history import History, View
 from city.history.origin import Origin
 from city.routes import Line, RoutesError, load_routes
-from dashboard.transit_desk import Answered, NotAnswered
+from dashboard.transit_desk import Answered, NotAnswered, TookTooLong
 from dashboard.transit_lines import changed_ns
 
 # A page asks several questions about one route and span: its passages stay for them. Live ones are out of date soon.
@@ -63,10 +63,10 @@ def work(config: Config, asked: TransitQuestion) -> Answered:
 
 
 def in_time(config: Config, do: Callable[[], Given]) -> Given:
-    """What `do` gives within `history.query_timeout_s`; raises NotAnswered."""
+    """What `do` gives within `history.query_timeout_s`; raises NotAnswered, TookTooLong."""
 
     def late(_signal: int, _frame: FrameType | None) -> None:
-        raise NotAnswered(f"no answer within {config.history.query_timeout_s:g} s: ask for a shorter time")
+        raise TookTooLong(f"no answer within {config.history.query_timeout_s:g} s: ask for a shorter time")
 
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, config.history.query_timeout_s)

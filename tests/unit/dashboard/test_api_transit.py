@@ -29,6 +29,7 @@ from dashboard.transit_desk import (
     FileAsked,
     NotAnswered,
     NothingSeen,
+    TookTooLong,
     TooManyQuestions,
     TransitDesk,
 )
@@ -172,9 +173,14 @@ def test_a_parameter_that_cannot_be_used_is_named(query: str, word: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(NotAnswered("the archive cannot be read"), 503), (TooManyQuestions("16 wait"), 429)]
+    ("error", "status", "kind"),
+    [
+        (NotAnswered("the archive cannot be read"), 503, None),
+        (TookTooLong("no answer within 120 s"), 503, "timeout"),
+        (TooManyQuestions("16 wait"), 429, "busy"),
+    ],
 )
-def test_what_cannot_be_answered_is_a_problem(error: Exception, status: int) -> None:
+def test_what_cannot_be_answered_is_a_problem_of_its_kind(error: Exception, status: int, kind: str | None) -> None:
     def reply(_: TransitQuestion) -> TransitAnswer:
         raise error
 
@@ -182,6 +188,7 @@ def test_what_cannot_be_answered_is_a_problem(error: Exception, status: int) -> 
     given = http.get(f"/api/v1/transit/load?route=7&{SPAN}")
     assert given.status_code == status
     assert str(error) in given.json()["detail"]
+    assert given.json().get("kind") == kind
 
 
 def test_a_desk_takes_so_many_questions_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ from dashboard.transit_desk import (
     NothingSeen,
     NotWanted,
     Table,
+    TookTooLong,
     TransitDesk,
 )
 from dashboard.transit_worker import work
@@ -312,7 +313,7 @@ def test_a_file_of_too_many_rows_is_refused(config: Config, tmp_path: Path, monk
 
 def test_an_answer_that_takes_too_long_is_none(config: Config) -> None:
     hurried = config.model_copy(update={"history": config.history.model_copy(update={"query_timeout_s": 0.02})})
-    with pytest.raises(NotAnswered, match="no answer within"):
+    with pytest.raises(TookTooLong, match="no answer within"):
         work(hurried, asked(What.HEADWAYS))
 
 
